@@ -1,0 +1,1 @@
+//! Real NSQ servers, scripted peers and faulty networks for tests.
