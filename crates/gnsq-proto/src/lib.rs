@@ -1,5 +1,29 @@
 //! NSQ's wire protocol and the policies of a client, without sockets, clocks or randomness of their own.
+//!
+//! - [`command`] and [`frame`]: what goes each way between a client and nsqd, encoded and decoded in both directions;
+//!   [`lookupd`]: the same for an nsqd and nsqlookupd.
+//! - [`connection`]: one client connection as a state machine that is given bytes and the time.
+//! - [`name`], [`message`], [`identify`], [`error`], [`limits`]: the nouns.
+//!
+//! The crate `gnsq` makes a client of it.
 
+pub mod command;
+pub mod connection;
+pub mod error;
+pub mod frame;
+pub mod identify;
+pub mod limits;
+pub mod lookupd;
+pub mod message;
 pub mod name;
+mod outgoing;
 
+pub use command::Command;
+pub use connection::Connection;
+pub use error::{ErrorCode, ServerError};
+pub use frame::Frame;
+pub use identify::{IdentifyRequest, IdentifyResponse};
+pub use limits::{LimitError, PublishLimits};
+pub use message::{MessageFrame, MessageId};
 pub use name::{ChannelName, NameError, TopicName};
+pub use outgoing::Outgoing;

@@ -1,0 +1,538 @@
+//! One client connection to nsqd as a state machine: bytes and the time go in, bytes and events come out.
+//!
+//! It opens no socket, reads no clock and waits for nothing. The caller's duties:
+//!
+//! 1. After bytes were appended to [`input`](Connection::input): call [`received`](Connection::received), then
+//!    [`poll_event`](Connection::poll_event) until it gives `None`. Heartbeats are answered within.
+//! 2. After any call: send what stands in [`output`](Connection::output).
+//! 3. At [`next_timeout`](Connection::next_timeout), which any call may change: call
+//!    [`handle_timeout`](Connection::handle_timeout), then `poll_event` until `None`.
+//! 4. On [`Event::Upgrade`]: send what stands in `output`, change how bytes travel, hand what is left in `input`
+//!    to the new layer, call [`upgraded`](Connection::upgraded). Nothing is decoded meanwhile.
+//! 5. When the socket has ended, or `poll_event` has given an error, which is final: call
+//!    [`fail`](Connection::fail) and tell the waiters.
+//!
+//! A *waiter* is whatever the caller wants back with an answer: a channel's sender, a number.
+
+mod answers;
+mod error;
+mod in_flight;
+mod liveness;
+mod upgrade;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+
+use self::answers::{Answer, Answers, Asked};
+use self::in_flight::InFlight;
+use self::liveness::Liveness;
+use crate::command::{Command, MAGIC_V2};
+use crate::error::ServerError;
+use crate::frame::{CLOSE_WAIT, Frame, FrameDecoder, HEARTBEAT, OK};
+use crate::identify::{IdentifyRequest, IdentifyResponse};
+use crate::limits::{DEFAULT_HEARTBEAT_INTERVAL, DEFAULT_MAX_FRAME_SIZE, DEFAULT_MAX_MSG_TIMEOUT, DEFAULT_MSG_TIMEOUT};
+use crate::message::{MessageFrame, MessageId};
+use crate::name::{ChannelName, TopicName};
+use crate::outgoing::Outgoing;
+
+pub use self::error::{ConnectionError, Loss, StateError};
+pub use self::upgrade::Upgrade;
+
+/// What happened on a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<W> {
+    /// A message arrived. It counts as in flight until it is finished, requeued or expired.
+    Message {
+        /// The message.
+        frame: MessageFrame,
+        /// When nsqd will give it to someone else, by this side's clock.
+        deadline: Instant,
+    },
+    /// A command that has an answer got it. `None` waits no more: its deadline passed before.
+    Answer(Option<W>, Bytes),
+    /// nsqd refused a FIN, REQ or TOUCH, since the message was not this connection's any more. Nothing else is lost.
+    TooLate(ServerError),
+    /// A waiter's deadline has passed; the answer will be dropped when it comes.
+    TimedOut {
+        /// Who waited.
+        waiter: W,
+        /// Whether its command has left whole, so that nsqd may have carried it out or still will.
+        sent: bool,
+    },
+    /// A message in flight reached its deadline: nsqd gives it to someone else.
+    Expired(MessageId),
+    /// The bytes travel differently from here on; see the module's duties.
+    Upgrade(Upgrade),
+}
+
+/// A connection to nsqd, from the client's side. See the [module](self) for what its caller must do.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use bytes::{Buf, Bytes};
+/// use gnsq_proto::connection::Event;
+/// use gnsq_proto::{Command, Connection, TopicName};
+///
+/// let now = Instant::now();
+/// let mut connection = Connection::new(now);
+/// let topic = TopicName::new("orders")?;
+/// connection.publish(Command::Pub { topic, body: Bytes::from_static(b"17") }, "the waiter", None)?;
+/// assert_eq!(connection.output().chunk(), b"  V2PUB orders\n\0\0\0\x0217");
+///
+/// connection.input().extend_from_slice(b"\0\0\0\x06\0\0\0\0OK");
+/// connection.received(now);
+/// assert_eq!(connection.poll_event(now)?, Some(Event::Answer(Some("the waiter"), Bytes::from_static(b"OK"))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Connection<W> {
+    phase: Phase,
+    input: BytesMut,
+    decoder: FrameDecoder,
+    output: Outgoing,
+    answers: Answers<W>,
+    in_flight: InFlight,
+    liveness: Liveness,
+    /// What was asked for, until the answer comes.
+    request: Option<IdentifyRequest>,
+    response: Option<IdentifyResponse>,
+    upgrading: Option<Upgrading<W>>,
+    /// Events that don't come from the input, oldest first.
+    events: VecDeque<Event<W>>,
+    failure: Option<ServerError>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing is subscribed.
+    Open,
+    /// IDENTIFY is out: until its answer and the upgrades it brings, nothing may follow.
+    Identifying,
+    /// The caller is changing how bytes travel.
+    Switching,
+    Subscribed,
+    /// CLS is out.
+    Closing,
+    Failed,
+}
+
+/// IDENTIFY's waiter, until the last upgrade is confirmed.
+#[derive(Debug)]
+struct Upgrading<W> {
+    identify: Answer<W>,
+    answer: Bytes,
+    current: Upgrade,
+    rest: VecDeque<Upgrade>,
+}
+
+impl<W> Connection<W> {
+    /// A connection whose socket was just opened; its first output is the protocol's magic.
+    pub fn new(now: Instant) -> Self {
+        let mut output = Outgoing::new();
+        output.put(MAGIC_V2);
+        Self {
+            phase: Phase::Open,
+            input: BytesMut::new(),
+            decoder: FrameDecoder::new(DEFAULT_MAX_FRAME_SIZE),
+            output,
+            answers: Answers::new(),
+            in_flight: InFlight::new(DEFAULT_MSG_TIMEOUT, DEFAULT_MAX_MSG_TIMEOUT),
+            // nsqd sends heartbeats from the beginning, at its default until IDENTIFY names another interval.
+            liveness: Liveness::new(Some(DEFAULT_HEARTBEAT_INTERVAL), now),
+            request: None,
+            response: None,
+            upgrading: None,
+            events: VecDeque::new(),
+            failure: None,
+        }
+    }
+
+    /// Refuses frames of more than `size` bytes. Default: 16 MiB.
+    pub fn set_max_frame_size(&mut self, size: usize) {
+        self.decoder = FrameDecoder::new(size);
+    }
+
+    /// Where received bytes are appended.
+    pub fn input(&mut self) -> &mut BytesMut {
+        &mut self.input
+    }
+
+    /// How many more bytes the first frame in `input` needs.
+    pub fn missing(&self) -> usize {
+        self.decoder.missing(&self.input)
+    }
+
+    /// What is to be sent.
+    pub fn output(&mut self) -> &mut Outgoing {
+        &mut self.output
+    }
+
+    /// How many messages nsqd waits for.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// How many answers are outstanding.
+    pub fn outstanding(&self) -> usize {
+        self.answers.len()
+    }
+
+    /// What nsqd answered to IDENTIFY, once it has, unless it answered a plain `OK`.
+    pub fn identified(&self) -> Option<&IdentifyResponse> {
+        self.response.as_ref()
+    }
+
+    /// Asks for features. Its answer comes when all upgrades are done.
+    ///
+    /// # Errors
+    ///
+    /// When it isn't the first command.
+    pub fn identify(
+        &mut self,
+        request: IdentifyRequest,
+        waiter: W,
+        deadline: Option<Instant>,
+    ) -> Result<(), StateError> {
+        self.expect("IDENTIFY", Phase::Open)?;
+        if self.request.is_some() || self.answers.len() > 0 {
+            return Err(StateError { command: "IDENTIFY", state: "after another command" });
+        }
+        self.ask(Asked::Identify, Command::Identify(request.to_json()), waiter, deadline);
+        self.request = Some(request);
+        self.phase = Phase::Identifying;
+        Ok(())
+    }
+
+    /// Sends the secret that nsqd asked for.
+    ///
+    /// # Errors
+    ///
+    /// When a channel is subscribed, or IDENTIFY is under way.
+    pub fn auth(&mut self, secret: Bytes, waiter: W, deadline: Option<Instant>) -> Result<(), StateError> {
+        self.expect("AUTH", Phase::Open)?;
+        self.ask(Asked::Auth, Command::Auth(secret), waiter, deadline);
+        Ok(())
+    }
+
+    /// Subscribes to a channel. Messages come after [`ready`](Self::ready).
+    ///
+    /// # Errors
+    ///
+    /// When a channel is subscribed already, or IDENTIFY is under way.
+    pub fn subscribe(
+        &mut self,
+        topic: TopicName,
+        channel: ChannelName,
+        waiter: W,
+        deadline: Option<Instant>,
+    ) -> Result<(), StateError> {
+        self.expect("SUB", Phase::Open)?;
+        self.ask(Asked::Sub, Command::Sub { topic, channel }, waiter, deadline);
+        // Commands may follow at once: should nsqd refuse, it closes the connection anyway.
+        self.phase = Phase::Subscribed;
+        Ok(())
+    }
+
+    /// Publishes: `command` is PUB, DPUB or MPUB.
+    ///
+    /// # Errors
+    ///
+    /// While IDENTIFY is under way, or for another command; that has methods of its own.
+    pub fn publish(&mut self, command: Command, waiter: W, deadline: Option<Instant>) -> Result<(), StateError> {
+        if !matches!(command, Command::Pub { .. } | Command::Dpub { .. } | Command::Mpub { .. }) {
+            return Err(StateError { command: "a command other than PUB, DPUB and MPUB", state: "by publish" });
+        }
+        if !matches!(self.phase, Phase::Open | Phase::Subscribed | Phase::Closing) {
+            return Err(self.refuse("a publish"));
+        }
+        self.ask(Asked::Publish, command, waiter, deadline);
+        Ok(())
+    }
+
+    /// Allows nsqd to have `count` messages in flight here.
+    ///
+    /// # Errors
+    ///
+    /// When no channel is subscribed.
+    pub fn ready(&mut self, count: u32) -> Result<(), StateError> {
+        self.expect_subscribed("RDY")?;
+        Command::Rdy(count).encode(&mut self.output);
+        Ok(())
+    }
+
+    /// The message is done. Returns whether it was in flight; if not, nsqd may answer [`Event::TooLate`].
+    ///
+    /// # Errors
+    ///
+    /// When no channel is subscribed.
+    pub fn finish(&mut self, id: MessageId) -> Result<bool, StateError> {
+        self.expect_subscribed("FIN")?;
+        Command::Fin(id).encode(&mut self.output);
+        Ok(self.in_flight.remove(id))
+    }
+
+    /// The message goes back to its channel, after `delay` (whole milliseconds, clamped by nsqd).
+    /// Returns whether it was in flight.
+    ///
+    /// # Errors
+    ///
+    /// When no channel is subscribed.
+    pub fn requeue(&mut self, id: MessageId, delay: Duration) -> Result<bool, StateError> {
+        self.expect_subscribed("REQ")?;
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        Command::Req { id, delay_ms }.encode(&mut self.output);
+        Ok(self.in_flight.remove(id))
+    }
+
+    /// Asks for more time: the message timeout again from now, up to nsqd's maximum. Returns the new deadline if
+    /// the message was in flight.
+    ///
+    /// # Errors
+    ///
+    /// When no channel is subscribed.
+    pub fn touch(&mut self, id: MessageId, now: Instant) -> Result<Option<Instant>, StateError> {
+        self.expect_subscribed("TOUCH")?;
+        Command::Touch(id).encode(&mut self.output);
+        Ok(self.in_flight.touch(id, now))
+    }
+
+    /// Requeues every message in flight at once, for a connection that is about to end: nsqd would hold them
+    /// until their timeout. Returns how many there were.
+    pub fn requeue_all(&mut self) -> usize {
+        if !matches!(self.phase, Phase::Subscribed | Phase::Closing) {
+            return 0;
+        }
+        let output = &mut self.output;
+        self.in_flight.drain().map(|id| Command::Req { id, delay_ms: 0 }.encode(output)).count()
+    }
+
+    /// Does nothing, on the wire.
+    ///
+    /// # Errors
+    ///
+    /// While IDENTIFY is under way.
+    pub fn nop(&mut self) -> Result<(), StateError> {
+        if matches!(self.phase, Phase::Identifying | Phase::Switching | Phase::Failed) {
+            return Err(self.refuse("NOP"));
+        }
+        Command::Nop.encode(&mut self.output);
+        Ok(())
+    }
+
+    /// Asks for no more messages (CLS); answered when nsqd sends none, though one that was on its way may follow.
+    /// Messages in flight can still be answered.
+    ///
+    /// # Errors
+    ///
+    /// When no channel is subscribed, or at the second call.
+    pub fn start_close(&mut self, waiter: W, deadline: Option<Instant>) -> Result<(), StateError> {
+        self.expect("CLS", Phase::Subscribed)?;
+        self.ask(Asked::Close, Command::Cls, waiter, deadline);
+        self.phase = Phase::Closing;
+        Ok(())
+    }
+
+    /// Bytes were appended to `input`.
+    pub fn received(&mut self, now: Instant) {
+        self.liveness.received(now);
+    }
+
+    /// The next thing that happened, until `None`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError`] when the connection can't go on; no event follows.
+    pub fn poll_event(&mut self, now: Instant) -> Result<Option<Event<W>>, ConnectionError> {
+        if let Some(event) = self.events.pop_front() {
+            return Ok(Some(event));
+        }
+        while !matches!(self.phase, Phase::Switching | Phase::Failed) {
+            let result = match self.decoder.decode(&mut self.input) {
+                Ok(None) => return Ok(None),
+                Ok(Some(Frame::Message(frame))) => {
+                    let deadline = self.in_flight.insert(frame.id, now);
+                    return Ok(Some(Event::Message { frame, deadline }));
+                }
+                Ok(Some(Frame::Response(data))) => self.on_response(data, now),
+                Ok(Some(Frame::Error(error))) if error.is_fatal() => {
+                    self.failure = Some(error.clone());
+                    Err(ConnectionError::Server(error))
+                }
+                Ok(Some(Frame::Error(error))) => Ok(Some(Event::TooLate(error))),
+                Err(error) => Err(error.into()),
+            };
+            match result {
+                Ok(None) => {}
+                Ok(event) => return Ok(event),
+                Err(error) => {
+                    self.phase = Phase::Failed;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do; it may find that it hasn't yet.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        [self.liveness.next_timeout(), self.answers.next_timeout(), self.in_flight.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Looks what is over by now.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionError::Silent`] when the peer counts as dead.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
+        let sent = self.output.sent();
+        let late = self.answers.time_out(now).into_iter();
+        self.events.extend(late.map(|(waiter, end)| Event::TimedOut { waiter, sent: end <= sent }));
+        self.events.extend(self.in_flight.expire(now).into_iter().map(Event::Expired));
+        match self.liveness.silent_for(now) {
+            Some(silence) => {
+                self.phase = Phase::Failed;
+                Err(ConnectionError::Silent(silence))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The caller has done the change that [`Event::Upgrade`] asked for.
+    pub fn upgraded(&mut self) {
+        if let Some(Upgrading { current, .. }) = &self.upgrading
+            && self.phase == Phase::Switching
+        {
+            let (asked, end) = (Asked::Upgrade(*current), self.output.queued());
+            self.answers.push(Answer { asked, waiter: None, deadline: None, end });
+            self.phase = Phase::Identifying;
+        }
+    }
+
+    /// The connection has ended: who still waits, and what became of what they asked for.
+    pub fn fail(&mut self) -> Vec<(W, Loss)> {
+        self.phase = Phase::Failed;
+        self.in_flight.clear();
+        let mut losses = self.answers.fail(self.failure.as_ref(), self.output.sent());
+        let identify = self.upgrading.take().and_then(|upgrading| upgrading.identify.waiter);
+        losses.extend(identify.map(|waiter| (waiter, self.failure.clone().map_or(Loss::Unknown, Loss::Refused))));
+        losses
+    }
+
+    fn ask(&mut self, asked: Asked, command: Command, waiter: W, deadline: Option<Instant>) {
+        command.encode(&mut self.output);
+        self.answers.push(Answer { asked, waiter: Some(waiter), deadline, end: self.output.queued() });
+    }
+
+    fn on_response(&mut self, data: Bytes, now: Instant) -> Result<Option<Event<W>>, ConnectionError> {
+        if data == HEARTBEAT {
+            Command::Nop.encode(&mut self.output);
+            return Ok(None);
+        }
+        let Some(asked) = self.answers.front() else { return Err(unexpected(&data, "nothing")) };
+        let fits = match asked {
+            Asked::Identify | Asked::Auth => true,
+            Asked::Upgrade(_) | Asked::Sub | Asked::Publish => data == OK,
+            Asked::Close => data == CLOSE_WAIT,
+        };
+        let Some(answer) = self.answers.pop().filter(|_| fits) else { return Err(unexpected(&data, asked.name())) };
+        match asked {
+            Asked::Identify => self.on_identified(answer, data, now),
+            Asked::Upgrade(_) => self.next_upgrade(),
+            _ => Ok(Some(Event::Answer(answer.waiter, data))),
+        }
+    }
+
+    fn on_identified(
+        &mut self,
+        identify: Answer<W>,
+        answer: Bytes,
+        now: Instant,
+    ) -> Result<Option<Event<W>>, ConnectionError> {
+        let request = self.request.clone().unwrap_or_default();
+        self.liveness.set_interval(heartbeat_interval(&request), now);
+        let mut steps = VecDeque::new();
+        if answer == OK {
+            // A server without negotiation grants nothing, and uses the message timeout that was asked for.
+            steps.extend(upgrade::steps(&request, &IdentifyResponse::default())?);
+            if let Some(timeout) = request.msg_timeout.and_then(|ms| u64::try_from(ms).ok()).filter(|ms| *ms > 0) {
+                self.in_flight.set_timeouts(Duration::from_millis(timeout), DEFAULT_MAX_MSG_TIMEOUT);
+            }
+        } else {
+            let response: IdentifyResponse = serde_json::from_slice(&answer)
+                .map_err(|error| ConnectionError::IdentifyResponse(error.to_string()))?;
+            steps.extend(upgrade::steps(&request, &response)?);
+            self.in_flight.set_timeouts(
+                millis_or(response.msg_timeout, DEFAULT_MSG_TIMEOUT),
+                millis_or(response.max_msg_timeout, DEFAULT_MAX_MSG_TIMEOUT),
+            );
+            self.response = Some(response);
+        }
+        let Some(current) = steps.pop_front() else {
+            self.phase = Phase::Open;
+            return Ok(Some(Event::Answer(identify.waiter, answer)));
+        };
+        self.upgrading = Some(Upgrading { identify, answer, current, rest: steps });
+        self.switch(current)
+    }
+
+    fn next_upgrade(&mut self) -> Result<Option<Event<W>>, ConnectionError> {
+        let Some(mut upgrading) = self.upgrading.take() else { return Ok(None) };
+        if let Some(next) = upgrading.rest.pop_front() {
+            upgrading.current = next;
+            self.upgrading = Some(upgrading);
+            return self.switch(next);
+        }
+        self.phase = Phase::Open;
+        Ok(Some(Event::Answer(upgrading.identify.waiter, upgrading.answer)))
+    }
+
+    fn switch(&mut self, upgrade: Upgrade) -> Result<Option<Event<W>>, ConnectionError> {
+        if upgrade == Upgrade::Tls && !self.input.is_empty() {
+            return Err(ConnectionError::ClearText);
+        }
+        self.phase = Phase::Switching;
+        Ok(Some(Event::Upgrade(upgrade)))
+    }
+
+    fn expect(&self, command: &'static str, phase: Phase) -> Result<(), StateError> {
+        if self.phase == phase { Ok(()) } else { Err(self.refuse(command)) }
+    }
+
+    fn expect_subscribed(&self, command: &'static str) -> Result<(), StateError> {
+        if matches!(self.phase, Phase::Subscribed | Phase::Closing) { Ok(()) } else { Err(self.refuse(command)) }
+    }
+
+    fn refuse(&self, command: &'static str) -> StateError {
+        let state = match self.phase {
+            Phase::Open => "before a channel is subscribed",
+            Phase::Identifying | Phase::Switching => "before IDENTIFY is answered",
+            Phase::Subscribed => "after a channel was subscribed",
+            Phase::Closing => "after CLS",
+            Phase::Failed => "after the connection has ended",
+        };
+        StateError { command, state }
+    }
+}
+
+/// What nsqd will do after this request: its default unless a number is given, nothing for -1.
+fn heartbeat_interval(request: &IdentifyRequest) -> Option<Duration> {
+    match request.heartbeat_interval {
+        None | Some(0) => Some(DEFAULT_HEARTBEAT_INTERVAL),
+        Some(millis) => u64::try_from(millis).ok().map(Duration::from_millis),
+    }
+}
+
+fn millis_or(millis: u64, default: Duration) -> Duration {
+    if millis == 0 { default } else { Duration::from_millis(millis) }
+}
+
+fn unexpected(answer: &[u8], asked: &'static str) -> ConnectionError {
+    let answer = String::from_utf8_lossy(&answer[..answer.len().min(100)]).into_owned();
+    ConnectionError::UnexpectedResponse { answer, asked }
+}

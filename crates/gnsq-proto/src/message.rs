@@ -1,0 +1,72 @@
+//! A message as nsqd delivers it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use thiserror::Error;
+
+/// A message's id: 16 bytes, in practice hexadecimal digits.
+///
+/// Unique within a topic of one nsqd, not across topics or nsqds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageId(pub [u8; 16]);
+
+impl MessageId {
+    /// How many bytes an id has.
+    pub const LEN: usize = 16;
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.escape_ascii())
+    }
+}
+
+impl fmt::Debug for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MessageId({self})")
+    }
+}
+
+/// Why a text is no message id: it has not 16 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a message id has 16 bytes, not {0}")]
+pub struct MessageIdError(usize);
+
+impl TryFrom<&[u8]> for MessageId {
+    type Error = MessageIdError;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, MessageIdError> {
+        bytes.try_into().map(Self).map_err(|_| MessageIdError(bytes.len()))
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = MessageIdError;
+
+    fn from_str(text: &str) -> Result<Self, MessageIdError> {
+        text.as_bytes().try_into()
+    }
+}
+
+/// The content of a message frame. The body shares the memory that it was read into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageFrame {
+    /// When nsqd received the message: nanoseconds since the Unix epoch.
+    pub timestamp: i64,
+    /// How often nsqd has sent this message, this time included: 1 at first. It wraps after 65,535.
+    pub attempts: u16,
+    /// What FIN, REQ and TOUCH name.
+    pub id: MessageId,
+    /// What was published.
+    pub body: Bytes,
+}
+
+impl MessageFrame {
+    /// [`timestamp`](Self::timestamp) as a time. A negative one, which nsqd never sends, gives the epoch.
+    pub fn published_at(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_nanos(u64::try_from(self.timestamp).unwrap_or(0))
+    }
+}
