@@ -2,6 +2,8 @@
 
 pub mod backoff;
 pub mod name;
+pub mod rdy;
 
 pub use backoff::{Backoff, BackoffStrategy, BackoffTimer, ExponentialBackoff, Phase};
 pub use name::{ChannelName, NameError, TopicName};
+pub use rdy::{ConnectionId, Demand, Facts, RdyPlan, RdySettings, ReadyWindow, ShareChange};
