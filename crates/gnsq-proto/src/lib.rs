@@ -3,10 +3,12 @@
 //! - [`command`] and [`frame`]: what goes each way between a client and nsqd, encoded and decoded in both directions;
 //!   [`lookupd`]: the same for an nsqd and nsqlookupd.
 //! - [`connection`]: one client connection as a state machine that is given bytes and the time.
+//! - [`rdy`]: who may be sent how many messages; [`backoff`]: when a failing consumer slows down, and by how much.
 //! - [`name`], [`message`], [`identify`], [`error`], [`limits`]: the nouns.
 //!
 //! The crate `gnsq` makes a client of it.
 
+pub mod backoff;
 pub mod command;
 pub mod connection;
 pub mod error;
@@ -17,7 +19,9 @@ pub mod lookupd;
 pub mod message;
 pub mod name;
 mod outgoing;
+pub mod rdy;
 
+pub use backoff::{Backoff, BackoffStrategy, BackoffTimer, ExponentialBackoff, Phase};
 pub use command::Command;
 pub use connection::Connection;
 pub use error::{ErrorCode, ServerError};
@@ -27,3 +31,4 @@ pub use limits::{LimitError, PublishLimits};
 pub use message::{MessageFrame, MessageId};
 pub use name::{ChannelName, NameError, TopicName};
 pub use outgoing::Outgoing;
+pub use rdy::{ConnectionId, Demand, Facts, RdyPlan, RdySettings, ReadyWindow, ShareChange};

@@ -47,6 +47,16 @@ pub struct StateError {
     pub(super) state: &'static str,
 }
 
+/// A command that can't be sent now, with the one who would have waited for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{reason}")]
+pub struct Rejected<W> {
+    /// Why it wasn't sent.
+    pub reason: StateError,
+    /// The waiter that was handed in.
+    pub waiter: W,
+}
+
 /// What became of a command whose connection ended before its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Loss {

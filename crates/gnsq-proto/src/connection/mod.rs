@@ -37,7 +37,7 @@ use crate::message::{MessageFrame, MessageId};
 use crate::name::{ChannelName, TopicName};
 use crate::outgoing::Outgoing;
 
-pub use self::error::{ConnectionError, Loss, StateError};
+pub use self::error::{ConnectionError, Loss, Rejected, StateError};
 pub use self::upgrade::Upgrade;
 
 /// What happened on a connection.
@@ -195,11 +195,12 @@ impl<W> Connection<W> {
         request: IdentifyRequest,
         waiter: W,
         deadline: Option<Instant>,
-    ) -> Result<(), StateError> {
-        self.expect("IDENTIFY", Phase::Open)?;
-        if self.request.is_some() || self.answers.len() > 0 {
-            return Err(StateError { command: "IDENTIFY", state: "after another command" });
+    ) -> Result<(), Rejected<W>> {
+        if self.phase == Phase::Open && (self.request.is_some() || self.answers.len() > 0) {
+            let reason = StateError { command: "IDENTIFY", state: "after another command" };
+            return Err(Rejected { reason, waiter });
         }
+        let waiter = Self::admit(self.expect("IDENTIFY", Phase::Open), waiter)?;
         self.ask(Asked::Identify, Command::Identify(request.to_json()), waiter, deadline);
         self.request = Some(request);
         self.phase = Phase::Identifying;
@@ -211,8 +212,8 @@ impl<W> Connection<W> {
     /// # Errors
     ///
     /// When a channel is subscribed, or IDENTIFY is under way.
-    pub fn auth(&mut self, secret: Bytes, waiter: W, deadline: Option<Instant>) -> Result<(), StateError> {
-        self.expect("AUTH", Phase::Open)?;
+    pub fn auth(&mut self, secret: Bytes, waiter: W, deadline: Option<Instant>) -> Result<(), Rejected<W>> {
+        let waiter = Self::admit(self.expect("AUTH", Phase::Open), waiter)?;
         self.ask(Asked::Auth, Command::Auth(secret), waiter, deadline);
         Ok(())
     }
@@ -228,8 +229,8 @@ impl<W> Connection<W> {
         channel: ChannelName,
         waiter: W,
         deadline: Option<Instant>,
-    ) -> Result<(), StateError> {
-        self.expect("SUB", Phase::Open)?;
+    ) -> Result<(), Rejected<W>> {
+        let waiter = Self::admit(self.expect("SUB", Phase::Open), waiter)?;
         self.ask(Asked::Sub, Command::Sub { topic, channel }, waiter, deadline);
         // Commands may follow at once: should nsqd refuse, it closes the connection anyway.
         self.phase = Phase::Subscribed;
@@ -241,13 +242,15 @@ impl<W> Connection<W> {
     /// # Errors
     ///
     /// While IDENTIFY is under way, or for another command; that has methods of its own.
-    pub fn publish(&mut self, command: Command, waiter: W, deadline: Option<Instant>) -> Result<(), StateError> {
-        if !matches!(command, Command::Pub { .. } | Command::Dpub { .. } | Command::Mpub { .. }) {
-            return Err(StateError { command: "a command other than PUB, DPUB and MPUB", state: "by publish" });
-        }
-        if !matches!(self.phase, Phase::Open | Phase::Subscribed | Phase::Closing) {
-            return Err(self.refuse("a publish"));
-        }
+    pub fn publish(&mut self, command: Command, waiter: W, deadline: Option<Instant>) -> Result<(), Rejected<W>> {
+        let allowed = if !matches!(command, Command::Pub { .. } | Command::Dpub { .. } | Command::Mpub { .. }) {
+            Err(StateError { command: "a command other than PUB, DPUB and MPUB", state: "by publish" })
+        } else if matches!(self.phase, Phase::Open | Phase::Subscribed | Phase::Closing) {
+            Ok(())
+        } else {
+            Err(self.refuse("a publish"))
+        };
+        let waiter = Self::admit(allowed, waiter)?;
         self.ask(Asked::Publish, command, waiter, deadline);
         Ok(())
     }
@@ -328,8 +331,8 @@ impl<W> Connection<W> {
     /// # Errors
     ///
     /// When no channel is subscribed, or at the second call.
-    pub fn start_close(&mut self, waiter: W, deadline: Option<Instant>) -> Result<(), StateError> {
-        self.expect("CLS", Phase::Subscribed)?;
+    pub fn start_close(&mut self, waiter: W, deadline: Option<Instant>) -> Result<(), Rejected<W>> {
+        let waiter = Self::admit(self.expect("CLS", Phase::Subscribed), waiter)?;
         self.ask(Asked::Close, Command::Cls, waiter, deadline);
         self.phase = Phase::Closing;
         Ok(())
@@ -498,6 +501,13 @@ impl<W> Connection<W> {
         }
         self.phase = Phase::Switching;
         Ok(Some(Event::Upgrade(upgrade)))
+    }
+
+    fn admit(allowed: Result<(), StateError>, waiter: W) -> Result<W, Rejected<W>> {
+        match allowed {
+            Ok(()) => Ok(waiter),
+            Err(reason) => Err(Rejected { reason, waiter }),
+        }
     }
 
     fn expect(&self, command: &'static str, phase: Phase) -> Result<(), StateError> {

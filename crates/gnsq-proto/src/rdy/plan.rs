@@ -1,0 +1,358 @@
+//! How `max_in_flight` is divided over a consumer's connections.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use rustc_hash::FxHashMap;
+
+use super::member::Member;
+use super::water::Level;
+use super::{ConnectionId, Facts, RdySettings, ShareChange};
+
+/// Divides a consumer's `max_in_flight` over its connections: a pure plan from facts.
+///
+/// # What it keeps to
+///
+/// - The shares' sum never exceeds `max_in_flight`, and none exceeds its connection's maximum. What is in flight
+///   beyond a share that was lowered, and what nsqd may still send by the old one for a
+///   [`settle`](RdySettings::settle) time, counts: until then nobody else gets it.
+/// - The division is max-min fair. What doesn't divide evenly is handed out too, and moves on to others every
+///   [`low_ready_idle_timeout`](RdySettings::low_ready_idle_timeout) while someone wants more.
+/// - A connection without messages for that long leaves its share, but for room for one message, to those that are
+///   hungry, and has it back when it is hungry itself.
+/// - With more connections than `max_in_flight` they take turns, in order. A turn without messages ends after a
+///   [`slice`](RdySettings::slice), one with messages when a slice passes without, and after the
+///   [`longest_turn`](RdySettings::longest_turn) at last.
+/// - Each of `n` connections has its turn within `ceil(n / max_in_flight) * (slice + settle)` while the others are
+///   quiet. Where others have messages, each of their turns counts `longest_turn + settle` instead, and the time that
+///   the handlers of its last messages need.
+/// - Never stuck: running, not paused, with a `max_in_flight` and a connection, the sum is above 0, except while what
+///   was in flight or could still be sent on connections that lost their shares uses up all of `max_in_flight`.
+/// - A probe is one message for one connection, picked at random. When nothing comes from it for a slice, another
+///   is tried, none twice before all were.
+///
+/// # Contract
+///
+/// - [`join`](Self::join), [`leave`](Self::leave) and the setters only note what happened: call
+///   [`plan`](Self::plan) after them, and at [`next_timeout`](Self::next_timeout).
+/// - [`report`](Self::report) when a connection's window says it is hungry or has drained, and every connection
+///   before `plan`. Messages alone need no report.
+/// - Apply the changes in the order given: lower shares come first. The sum holds at every moment for a caller that
+///   applies them within `settle`.
+///
+/// ```
+/// use std::time::Instant;
+/// use gnsq_proto::{ConnectionId, RdyPlan, RdySettings};
+///
+/// let mut rng = fastrand::Rng::with_seed(7);
+/// let now = Instant::now();
+/// let mut plan = RdyPlan::new(RdySettings::default(), 9);
+/// for id in 0..6 {
+///     plan.join(now, ConnectionId(id), 2500);
+/// }
+/// let shares: Vec<_> = plan.plan(now, &mut rng).iter().map(|change| change.share).collect();
+/// assert_eq!(shares, [2, 2, 2, 1, 1, 1]);
+/// assert_eq!(plan.next_timeout(), None);
+/// ```
+#[derive(Debug)]
+pub struct RdyPlan {
+    pub(super) settings: RdySettings,
+    max_in_flight: u32,
+    paused: bool,
+    pub(super) demand: Demand,
+    pub(super) members: Vec<Member>,
+    slots: FxHashMap<ConnectionId, usize>,
+    /// Slots in the order of who is next: for a turn, or for the remainder.
+    pub(super) queue: VecDeque<usize>,
+    /// What the last plan was made for.
+    planned: Demand,
+    mode: Mode,
+    /// Facts changed such that shares may.
+    dirty: bool,
+    /// When the remainder moves on.
+    rotate_at: Option<Instant>,
+    /// Someone waits for what others still use.
+    short: bool,
+    pub(super) timeout: Option<Instant>,
+    changes: Vec<ShareChange>,
+    demands: Vec<u32>,
+}
+
+/// What a consumer wants from its connections as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Demand {
+    /// As much as `max_in_flight` allows.
+    #[default]
+    Running,
+    /// Nothing: it waits in backoff.
+    Blocked,
+    /// One message, to see whether handlers work again.
+    Probe,
+}
+
+/// How the last plan divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Nobody may have anything.
+    Nothing,
+    /// Not enough for everyone, so that some have 1 and the others wait.
+    Turns,
+    /// Evenly.
+    Even,
+    /// Someone was hungry, so that those who were idle left their shares.
+    ByDemand,
+}
+
+impl RdyPlan {
+    /// A plan without connections.
+    pub fn new(settings: RdySettings, max_in_flight: u32) -> Self {
+        Self {
+            settings,
+            max_in_flight,
+            paused: false,
+            demand: Demand::Running,
+            members: Vec::new(),
+            slots: FxHashMap::default(),
+            queue: VecDeque::new(),
+            planned: Demand::Running,
+            mode: Mode::Even,
+            dirty: false,
+            rotate_at: None,
+            short: false,
+            timeout: None,
+            changes: Vec::new(),
+            demands: Vec::new(),
+        }
+    }
+
+    /// Adds a connection that subscribed, with a share of 0 for now. `max_rdy_count` is nsqd's maximum; 0 counts
+    /// as 1, as such an nsqd sends nobody anything. A connection that is there already begins anew.
+    pub fn join(&mut self, now: Instant, id: ConnectionId, max_rdy_count: u32) {
+        self.leave(id);
+        let slot = self.members.len();
+        self.members.push(Member::new(now, id, max_rdy_count));
+        self.slots.insert(id, slot);
+        self.queue.push_back(slot);
+        self.dirty = true;
+    }
+
+    /// Removes a connection; its share is free at once. Returns whether it was there.
+    pub fn leave(&mut self, id: ConnectionId) -> bool {
+        let Some(slot) = self.slots.remove(&id) else { return false };
+        self.members.swap_remove(slot);
+        let moved = self.members.len();
+        if let Some(member) = self.members.get(slot) {
+            self.slots.insert(member.id, slot);
+        }
+        self.queue.retain(|queued| *queued != slot);
+        for queued in &mut self.queue {
+            if *queued == moved {
+                *queued = slot;
+            }
+        }
+        self.dirty = true;
+        true
+    }
+
+    /// How many messages may be in flight on all connections together. 0 means none.
+    pub fn set_max_in_flight(&mut self, max_in_flight: u32) {
+        self.dirty |= self.max_in_flight != max_in_flight;
+        self.max_in_flight = max_in_flight;
+    }
+
+    /// Takes no more messages until it is called with `false`.
+    pub fn set_paused(&mut self, paused: bool) {
+        self.dirty |= self.paused != paused;
+        self.paused = paused;
+    }
+
+    /// What backoff allows: [`Phase`](crate::Phase) converts into it.
+    pub fn set_demand(&mut self, demand: impl Into<Demand>) {
+        let demand = demand.into();
+        if self.demand != demand {
+            self.demand = demand;
+            self.dirty = true;
+        }
+    }
+
+    /// Notes what a connection tells. Returns whether [`plan`](Self::plan) has something to do at once.
+    pub fn report(&mut self, now: Instant, id: ConnectionId, facts: Facts) -> bool {
+        let Some(slot) = self.slots.get(&id) else { return false };
+        let member = &mut self.members[*slot];
+        let hunger_counts = match self.mode {
+            Mode::Nothing | Mode::Turns => false,
+            Mode::Even => facts.hungry,
+            Mode::ByDemand => facts.hungry && member.idle,
+        };
+        let drained = member.in_flight > member.share && facts.in_flight <= member.share;
+        member.report(now, facts);
+        self.dirty |= hunger_counts || (drained && self.short);
+        self.dirty
+    }
+
+    /// Divides anew, if there is a reason to, and returns whose share changes. Costs `O(n log n)` then.
+    pub fn plan(&mut self, now: Instant, rng: &mut fastrand::Rng) -> &[ShareChange] {
+        self.changes.clear();
+        if !self.dirty && self.timeout.is_none_or(|timeout| now < timeout) {
+            return &self.changes;
+        }
+        self.dirty = false;
+        self.timeout = None;
+        if std::mem::replace(&mut self.planned, self.demand) != self.demand && self.demand == Demand::Probe {
+            rng.shuffle(self.queue.make_contiguous());
+        }
+        let budget = if self.paused { 0 } else { self.max_in_flight };
+        let places = match self.demand {
+            Demand::Running => budget,
+            Demand::Probe => budget.min(1),
+            Demand::Blocked => 0,
+        };
+        if places == 0 {
+            self.mode = Mode::Nothing;
+            self.members.iter_mut().for_each(|member| member.target = 0);
+        } else if self.demand == Demand::Probe || (places as usize) < self.members.len() {
+            self.mode = Mode::Turns;
+            self.aim_turns(now, places as usize);
+        } else {
+            self.aim_fair(now, places);
+        }
+        self.lower(now);
+        let turns_began = self.raise(now, budget);
+        if turns_began && self.members.len() > places as usize {
+            self.wake_at(now + self.settings.slice);
+        }
+        if self.short {
+            // A connection reports when it has drained; what drains little by little is found at the next slice.
+            let next_slice = now + self.settings.slice;
+            let settled = self.members.iter().filter_map(|member| member.settles_at(now)).min();
+            self.wake_at(settled.map_or(next_slice, |at| at.min(next_slice)));
+        }
+        &self.changes
+    }
+
+    /// When to call [`plan`](Self::plan) next. `None` while nothing would change with time.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.timeout
+    }
+
+    /// A connection's share.
+    pub fn share(&self, id: ConnectionId) -> Option<u32> {
+        self.slots.get(&id).map(|slot| self.members[*slot].share)
+    }
+
+    /// All shares together.
+    pub fn total(&self) -> u32 {
+        self.members.iter().map(|member| member.share).sum()
+    }
+
+    /// How many connections there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Asks to be called again, at the latest then.
+    pub(super) fn wake_at(&mut self, at: Instant) {
+        self.timeout = Some(self.timeout.map_or(at, |timeout| timeout.min(at)));
+    }
+
+    /// Everyone has at least one: divides by demand.
+    fn aim_fair(&mut self, now: Instant, budget: u32) {
+        let idle_timeout = self.settings.low_ready_idle_timeout;
+        for member in &mut self.members {
+            member.turn_since = None;
+            member.look_idle(now, idle_timeout);
+        }
+        let hungry = self.members.iter().any(|member| member.is_hungry(now, idle_timeout));
+        self.mode = if hungry { Mode::ByDemand } else { Mode::Even };
+        self.demands.clear();
+        self.demands.extend(self.members.iter().map(|member| member.demand(hungry)));
+        let level = Level::of(budget, &mut self.demands);
+        self.rotate(now, level, hungry);
+        let mut extra = level.extra;
+        for slot in &self.queue {
+            let member = &mut self.members[*slot];
+            let demand = member.demand(hungry);
+            let more = u32::from(demand > level.base && extra > 0);
+            extra -= more;
+            member.target = demand.min(level.base) + more;
+        }
+        if hungry {
+            let going_idle = |member: &&Member| !member.idle && member.target > 1;
+            let next = self.members.iter().filter(going_idle).map(|member| member.idle_at(idle_timeout)).min();
+            if let Some(at) = next {
+                // Many go idle one by one: they are looked at together.
+                self.wake_at(at.max(now + idle_timeout / 10));
+            }
+        }
+    }
+
+    /// Lets those at the head of the queue have the remainder, and sends them to its end when their time is over.
+    fn rotate(&mut self, now: Instant, level: Level, hungry: bool) {
+        if level.extra == 0 || !hungry {
+            self.rotate_at = None;
+            return;
+        }
+        if self.rotate_at.is_some_and(|at| at <= now) {
+            let members = &self.members;
+            let mut extra = level.extra;
+            let had_one = |slot: &usize| {
+                let had = extra > 0 && members[*slot].demand(hungry) > level.base;
+                extra -= u32::from(had);
+                had
+            };
+            let (had, others): (Vec<_>, Vec<_>) = self.queue.iter().copied().partition(had_one);
+            self.queue = others.into_iter().chain(had).collect();
+            self.rotate_at = None;
+        }
+        let at = self.rotate_at.unwrap_or(now + self.settings.low_ready_idle_timeout);
+        self.rotate_at = Some(at);
+        self.wake_at(at);
+    }
+
+    fn lower(&mut self, now: Instant) {
+        for member in &mut self.members {
+            if member.target < member.share {
+                member.lower(now, self.settings.settle);
+                self.changes.push(ShareChange { id: member.id, share: member.share });
+            }
+            member.before = member.share;
+        }
+    }
+
+    /// Raises shares to their targets as far as what others still use allows: first whoever has nothing. Returns
+    /// whether turns began.
+    fn raise(&mut self, now: Instant, budget: u32) -> bool {
+        let used: u32 = self.members.iter().fold(0, |sum, member| sum.saturating_add(member.liability(now)));
+        let mut free = budget.saturating_sub(used);
+        for most in [1, u32::MAX] {
+            for slot in &self.queue {
+                let member = &mut self.members[*slot];
+                let liability = member.liability(now);
+                let share = member.target.min(most).min(liability.saturating_add(free));
+                if share > member.share {
+                    free -= share.saturating_sub(liability);
+                    member.share = share;
+                }
+            }
+        }
+        self.short = false;
+        let mut turns_began = false;
+        for slot in &self.queue {
+            let member = &mut self.members[*slot];
+            self.short |= member.share < member.target;
+            if member.share > member.before {
+                self.changes.push(ShareChange { id: member.id, share: member.share });
+                if self.mode == Mode::Turns && member.before == 0 {
+                    member.turn_since = Some(now);
+                    turns_began = true;
+                }
+            }
+        }
+        turns_began
+    }
+}

@@ -1,0 +1,38 @@
+//! The times an RDY plan keeps to.
+
+use std::time::Duration;
+
+/// The times an [`RdyPlan`](crate::RdyPlan) keeps to.
+///
+/// ```
+/// use std::time::Duration;
+/// use gnsq_proto::RdySettings;
+///
+/// let settings = RdySettings { slice: Duration::from_millis(20), ..RdySettings::default() };
+/// assert_eq!(settings.low_ready_idle_timeout, Duration::from_secs(10));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RdySettings {
+    /// How long a connection may go without messages before it gives its share up to busy ones. The messages of
+    /// `max_in_flight` that don't divide evenly move on to other connections as often. Default: 10 s.
+    pub low_ready_idle_timeout: Duration,
+    /// Where connections take turns: how long a turn lasts without messages. A probe after backoff, too. It must be
+    /// longer than a round trip to nsqd, or nothing can come. Default: 100 ms.
+    pub slice: Duration,
+    /// Where connections take turns: how long one lasts at most while messages come. Default: 1 s.
+    pub longest_turn: Duration,
+    /// How long nsqd may still send by the old RDY after a lower one was decided: the time to write it, and a round
+    /// trip. Until then others don't get what was taken away. Default: 10 ms.
+    pub settle: Duration,
+}
+
+impl Default for RdySettings {
+    fn default() -> Self {
+        Self {
+            low_ready_idle_timeout: Duration::from_secs(10),
+            slice: Duration::from_millis(100),
+            longest_turn: Duration::from_secs(1),
+            settle: Duration::from_millis(10),
+        }
+    }
+}
