@@ -1,6 +1,7 @@
-//! Real NSQ servers for tests.
+//! Real NSQ servers and scripted peers for tests.
 //!
 //! - [`Nsqd`], [`Nsqlookupd`] and [`Cluster`] start the real servers, each on its own ports and with its own data.
+//! - [`ScriptedPeer`] plays nsqd, or any other TCP server, word for word as a test dictates.
 //! - [`eventually`] waits for a state that no event announces; [`http`] asks servers for it.
 //!
 //! Everything here panics with a message that says what was expected and what came instead: that fails the test, which
@@ -8,9 +9,11 @@
 //! deadlines are in real time, so these tools don't fit a test whose tokio clock is paused.
 
 pub mod http;
+mod peer;
 mod servers;
 mod wait;
 
+pub use peer::{PeerConnection, ScriptedPeer, identify_reply};
 pub use servers::{ChannelStats, Cluster, Nsqd, NsqdBuilder, Nsqlookupd, NsqlookupdBuilder, TopicStats, program};
 use wait::POLL_INTERVAL;
 pub use wait::{DEADLINE, eventually};
