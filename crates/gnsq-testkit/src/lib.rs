@@ -1,7 +1,8 @@
-//! Real NSQ servers and scripted peers for tests.
+//! Real NSQ servers, scripted peers and faulty networks for tests.
 //!
 //! - [`Nsqd`], [`Nsqlookupd`] and [`Cluster`] start the real servers, each on its own ports and with its own data.
 //! - [`ScriptedPeer`] plays nsqd, or any other TCP server, word for word as a test dictates.
+//! - [`Proxy`] stands between a client and a server and breaks the network on command.
 //! - [`eventually`] waits for a state that no event announces; [`http`] asks servers for it.
 //!
 //! Everything here panics with a message that says what was expected and what came instead: that fails the test, which
@@ -10,10 +11,12 @@
 
 pub mod http;
 mod peer;
+mod proxy;
 mod servers;
 mod wait;
 
 pub use peer::{PeerConnection, ScriptedPeer, identify_reply};
+pub use proxy::{Direction, Proxy};
 pub use servers::{ChannelStats, Cluster, Nsqd, NsqdBuilder, Nsqlookupd, NsqlookupdBuilder, TopicStats, program};
 use wait::POLL_INTERVAL;
 pub use wait::{DEADLINE, eventually};
