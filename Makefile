@@ -1,0 +1,35 @@
+# Everything a contributor runs. `make` alone lists the targets.
+
+.DEFAULT_GOAL := help
+.PHONY: help tools lint test doc bench clean
+
+TOOLS_STAMP := tools/bin/.stamp
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+tools: $(TOOLS_STAMP) ## Build the real NSQ servers and tools into tools/bin, if they are missing or old
+
+# Without cgo the build needs no C compiler, and the servers run wherever they are copied to.
+$(TOOLS_STAMP): tools/go.mod tools/go.sum
+	cd tools && CGO_ENABLED=0 GOBIN="$$PWD/bin" go install tool
+	@touch $@
+
+lint: ## Check formatting, lints and documentation; a warning is an error
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	cargo clippy -p gnsq --all-targets --no-default-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
+
+test: tools ## Run all tests, those against the real servers and the documentation's examples included
+	cargo test --workspace --all-features
+
+doc: ## Build the documentation into target/doc
+	cargo doc --workspace --all-features --no-deps
+
+bench: tools ## Run the benchmarks
+	cargo bench --workspace --all-features
+
+clean: ## Remove everything that was built
+	cargo clean
+	rm -rf tools/bin
