@@ -1,0 +1,13 @@
+//! What the servers tell as JSON.
+//!
+//! Fields that a server does not send have their default, and fields that are not known here are ignored, so that
+//! older and newer servers are understood. A list that a server sends as `null` is empty.
+
+mod encoding;
+mod nsqd;
+mod stats;
+
+pub use nsqd::NsqdInfo;
+pub use stats::{
+    ChannelStats, ClientState, ClientStats, Latency, MemoryStats, Percentile, PublishCount, Stats, TopicStats,
+};
