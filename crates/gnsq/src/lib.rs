@@ -5,4 +5,4 @@ pub mod http;
 
 pub use gnsq_proto::{ChannelName, NameError, TopicName};
 #[cfg(feature = "http")]
-pub use http::{HttpError, NsqdHttpClient};
+pub use http::{HttpError, LookupdClient, NsqdHttpClient};

@@ -11,7 +11,8 @@ use super::HttpError;
 use super::address::BaseUrl;
 use super::transport::{Settings, Transport};
 
-/// Sets up an [`NsqdHttpClient`](super::NsqdHttpClient); made by its `builder`.
+/// Sets up an [`NsqdHttpClient`](super::NsqdHttpClient) or a [`LookupdClient`](super::LookupdClient); made by their
+/// `builder`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -163,7 +164,7 @@ const DEFAULT_MAX_RESPONSE_SIZE: usize = 64 << 20;
 
 #[cfg(test)]
 mod tests {
-    use crate::http::{HttpError, NsqdHttpClient};
+    use crate::http::{HttpError, LookupdClient, NsqdHttpClient};
 
     #[test]
     fn a_header_value_that_cannot_be_sent_is_refused_without_being_shown() {
@@ -175,6 +176,7 @@ mod tests {
     #[test]
     fn each_server_has_its_default_port() {
         assert_eq!(NsqdHttpClient::new("host").unwrap().address(), "http://host:4151/");
+        assert_eq!(LookupdClient::new("host").unwrap().address(), "http://host:4161/");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use gnsq_proto::TopicName;
 use thiserror::Error;
 
-/// Why a call of [`NsqdHttpClient`](super::NsqdHttpClient) failed.
+/// Why a call of [`NsqdHttpClient`](super::NsqdHttpClient) or [`LookupdClient`](super::LookupdClient) failed.
 ///
 /// The predicates answer what a caller mostly wants to know; the variants tell the rest. No variant, and
 /// nothing in its text, contains an authorization value or a key.

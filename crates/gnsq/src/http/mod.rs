@@ -1,16 +1,20 @@
-//! Clients of NSQ's HTTP APIs.
+//! Clients of the HTTP APIs of nsqd and nsqlookupd.
 //!
-//! [`NsqdHttpClient`] publishes, administers topics and channels and reads statistics. It is cheap to clone, shares
-//! its connections between clones, takes no proxy from the environment and follows no redirects. It needs a running
-//! tokio runtime.
+//! [`NsqdHttpClient`] publishes, administers topics and channels and reads statistics; [`LookupdClient`] finds out
+//! which nsqd has which topic. Both are cheap to clone, share their connections between clones, take no proxy from
+//! the environment and follow no redirects. They need a running tokio runtime.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use gnsq::TopicName;
-//! use gnsq::http::NsqdHttpClient;
+//! use gnsq::http::{LookupdClient, NsqdHttpClient};
 //!
 //! let topic = TopicName::new("orders")?;
 //! NsqdHttpClient::new("127.0.0.1:4151")?.publish(&topic, "paid").await?;
+//!
+//! for producer in LookupdClient::new("127.0.0.1:4161")?.lookup(&topic).await?.producers {
+//!     println!("{:?}", producer.tcp_address());
+//! }
 //! # Ok(())
 //! # }
 //! ```
@@ -19,13 +23,16 @@ mod address;
 mod answer;
 mod builder;
 mod error;
+mod lookupd;
 mod nsqd;
 mod transport;
 mod types;
 
 pub use builder::HttpClientBuilder;
 pub use error::HttpError;
+pub use lookupd::LookupdClient;
 pub use nsqd::{LogLevel, NsqdHttpClient, StatsOptions};
 pub use types::{
-    ChannelStats, ClientState, ClientStats, Latency, MemoryStats, NsqdInfo, Percentile, PublishCount, Stats, TopicStats,
+    ChannelStats, ClientState, ClientStats, Latency, Lookup, LookupdInfo, MemoryStats, Node, NodeTopic, NsqdInfo,
+    Percentile, Producer, PublishCount, Registration, Stats, TopicStats,
 };

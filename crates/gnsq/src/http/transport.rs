@@ -65,6 +65,10 @@ impl Transport {
         &self.0.base
     }
 
+    pub(super) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
     pub(super) fn get(&self, segments: &[&str]) -> Request<'_> {
         self.request(Method::GET, segments)
     }

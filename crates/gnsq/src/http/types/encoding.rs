@@ -34,6 +34,31 @@ pub(super) mod name {
     }
 }
 
+/// For `#[serde(default, with = "names")]`: a list of topic or channel names.
+pub(super) mod names {
+    use std::fmt::Display;
+
+    use serde::de::Error as _;
+    use serde::{Deserializer, Serializer};
+
+    pub(in super::super) fn serialize<S, N>(names: &[N], serializer: S) -> Result<S::Ok, S::Error>
+    where
+        S: Serializer,
+        N: AsRef<str>,
+    {
+        serializer.collect_seq(names.iter().map(AsRef::as_ref))
+    }
+
+    pub(in super::super) fn deserialize<'de, D, N>(deserializer: D) -> Result<Vec<N>, D::Error>
+    where
+        D: Deserializer<'de>,
+        N: TryFrom<String, Error: Display>,
+    {
+        let names: Vec<String> = super::null_as_default(deserializer)?;
+        names.into_iter().map(|name| name.try_into().map_err(D::Error::custom)).collect()
+    }
+}
+
 /// For `#[serde(default, with = "port")]`: nsqd writes -1 for a port it does not have, as on a Unix socket.
 pub(super) mod port {
     use serde::{Deserialize, Deserializer, Serializer};

@@ -4,9 +4,12 @@
 //! older and newer servers are understood. A list that a server sends as `null` is empty.
 
 mod encoding;
+mod lookupd;
 mod nsqd;
 mod stats;
 
+pub(super) use lookupd::{Channels, Nodes, Topics};
+pub use lookupd::{Lookup, LookupdInfo, Node, NodeTopic, Producer, Registration};
 pub use nsqd::NsqdInfo;
 pub use stats::{
     ChannelStats, ClientState, ClientStats, Latency, MemoryStats, Percentile, PublishCount, Stats, TopicStats,
