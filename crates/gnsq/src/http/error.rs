@@ -97,6 +97,19 @@ pub enum HttpError {
         source: Box<dyn StdError + Send + Sync>,
     },
 
+    /// The server was reached, and no TLS connection came about, mostly since its certificate is not trusted.
+    /// Nothing was sent.
+    #[error(
+        "no TLS connection to {url}: {}; a certificate of your own authority is trusted through `ca_certificate_pem`",
+        root_cause(source.as_ref())
+    )]
+    Tls {
+        /// The URL that was asked for.
+        url: String,
+        /// The cause.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+
     /// The time allowed for connecting or for the whole call is over.
     #[error(
         "{} {url} within {after:?}; if the server is only slow, raise `{}`",
@@ -167,7 +180,7 @@ impl HttpError {
 
     /// Whether there was no connection to the server, so that nothing was sent.
     pub fn is_connect(&self) -> bool {
-        matches!(self, Self::Connect { .. } | Self::Timeout { connecting: true, .. })
+        matches!(self, Self::Connect { .. } | Self::Tls { .. } | Self::Timeout { connecting: true, .. })
     }
 
     /// Whether the server does not have the topic or channel. A 404 for any other reason, such as a wrong path

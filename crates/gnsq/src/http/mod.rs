@@ -25,6 +25,8 @@ mod builder;
 mod error;
 mod lookupd;
 mod nsqd;
+#[cfg(feature = "https")]
+mod tls;
 mod transport;
 mod types;
 

@@ -1,5 +1,6 @@
 //! Sends one request and reads its answer, within bounds of time and size.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub(super) struct Settings {
     pub(super) max_response_size: usize,
     /// The one address to use of those that the host has. Its port is not used.
     pub(super) pinned: Option<SocketAddr>,
+    #[cfg(feature = "https")]
+    pub(super) tls: rustls::ClientConfig,
 }
 
 impl Transport {
@@ -55,6 +58,8 @@ impl Transport {
             (Some(domain), Some(address)) => builder.resolve(domain, address),
             _ => builder,
         };
+        #[cfg(feature = "https")]
+        let builder = builder.tls_backend_preconfigured(settings.tls.clone());
         let http = builder
             .build()
             .map_err(|error| HttpError::Setup { url: base.as_str().to_owned(), source: Box::new(error) })?;
@@ -165,5 +170,32 @@ fn failure(error: reqwest::Error, url: &str, settings: &Settings) -> HttpError {
     }
     // The URL is told already.
     let source = Box::new(error.without_url());
-    if connecting { HttpError::Connect { url, source } } else { HttpError::Request { url, source } }
+    if !connecting {
+        HttpError::Request { url, source }
+    } else if is_tls(source.as_ref()) {
+        HttpError::Tls { url, source }
+    } else {
+        HttpError::Connect { url, source }
+    }
+}
+
+#[cfg(feature = "https")]
+fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        // The source of an I/O error made from another error is not that one, but that one's source.
+        match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => cause = Some(inner),
+            None => cause = error.source(),
+        }
+    }
+    false
+}
+
+#[cfg(not(feature = "https"))]
+fn is_tls(_: &(dyn StdError + 'static)) -> bool {
+    false
 }
