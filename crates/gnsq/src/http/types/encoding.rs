@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-/// For `#[serde(default, deserialize_with = "null_as_default")]`: Go writes a list that was never filled as `null`.
+/// For `#[serde(deserialize_with = "null_as_default")]`: Go writes a list that was never filled as `null`.
 pub(super) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -34,7 +34,7 @@ pub(super) mod name {
     }
 }
 
-/// For `#[serde(default, with = "names")]`: a list of topic or channel names.
+/// For `#[serde(with = "names")]`: a list of topic or channel names.
 pub(super) mod names {
     use std::fmt::Display;
 

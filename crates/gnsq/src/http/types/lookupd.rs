@@ -18,11 +18,10 @@ pub struct LookupdInfo {
 
 /// What [`LookupdClient::lookup`](crate::http::LookupdClient::lookup) tells of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
 #[non_exhaustive]
 pub struct Lookup {
     /// The topic's channels, on any nsqd.
-    #[serde(with = "names")]
+    #[serde(default, with = "names")]
     pub channels: Vec<ChannelName>,
     /// Each nsqd that has the topic, without those that were not heard of lately and those that are tombstoned.
     #[serde(deserialize_with = "null_as_default")]
@@ -130,21 +129,21 @@ pub struct Registration {
 /// The answer of `/topics`.
 #[derive(Deserialize)]
 pub(in crate::http) struct Topics {
-    #[serde(default, with = "names")]
+    #[serde(with = "names")]
     pub(in crate::http) topics: Vec<TopicName>,
 }
 
 /// The answer of `/channels`.
 #[derive(Deserialize)]
 pub(in crate::http) struct Channels {
-    #[serde(default, with = "names")]
+    #[serde(with = "names")]
     pub(in crate::http) channels: Vec<ChannelName>,
 }
 
 /// The answer of `/nodes`.
 #[derive(Deserialize)]
 pub(in crate::http) struct Nodes {
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(deserialize_with = "null_as_default")]
     pub(in crate::http) producers: Vec<Node>,
 }
 
@@ -202,15 +201,25 @@ mod tests {
     }
 
     #[test]
-    fn null_and_missing_lists_are_empty() {
-        for json in [r#"{"channels":null,"producers":null}"#, "{}"] {
+    fn null_lists_are_empty() {
+        for json in [r#"{"channels":null,"producers":null}"#, r#"{"producers":[]}"#] {
             assert_eq!(read::<Lookup>(json), Lookup::default());
         }
         assert!(read::<Topics>(r#"{"topics":null}"#).topics.is_empty());
-        assert!(read::<Channels>("{}").channels.is_empty());
+        assert!(read::<Channels>(r#"{"channels":null}"#).channels.is_empty());
         assert!(read::<Nodes>(r#"{"producers":null}"#).producers.is_empty());
         let node: Node = read(r#"{"hostname":"vm","tombstones":null,"topics":null}"#);
         assert!(node.topics.is_empty());
+    }
+
+    #[test]
+    fn an_answer_without_its_list_is_no_empty_one() {
+        for json in ["{}", "[]", r#"{"version":"1.3.0"}"#] {
+            assert!(serde_json::from_str::<Lookup>(json).is_err());
+            assert!(serde_json::from_str::<Topics>(json).is_err());
+            assert!(serde_json::from_str::<Channels>(json).is_err());
+            assert!(serde_json::from_str::<Nodes>(json).is_err());
+        }
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What the servers tell as JSON.
 //!
 //! Fields that a server does not send have their default, and fields that are not known here are ignored, so that
-//! older and newer servers are understood. A list that a server sends as `null` is empty.
+//! older and newer servers are understood. A list that a server sends as `null` is empty. Only the lists that an answer
+//! of nsqlookupd is asked for have to be there: taking another server's JSON for an empty list would have consumers
+//! leave every nsqd.
 
 mod encoding;
 mod lookupd;
