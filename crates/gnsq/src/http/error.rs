@@ -97,10 +97,11 @@ pub enum HttpError {
         source: Box<dyn StdError + Send + Sync>,
     },
 
-    /// The server was reached, and no TLS connection came about, mostly since its certificate is not trusted.
-    /// Nothing was sent.
+    /// The server was reached, and no TLS connection came about, mostly since one side does not trust the other's
+    /// certificate, or misses it. The server has read nothing.
     #[error(
-        "no TLS connection to {url}: {}; a certificate of your own authority is trusted through `ca_certificate_pem`",
+        "no TLS connection to {url}: {}; `ca_certificate_pem` makes an authority of your own trusted, and \
+         `client_certificate_pem` tells the server who you are",
         root_cause(source.as_ref())
     )]
     Tls {
@@ -178,7 +179,7 @@ impl HttpError {
         matches!(self, Self::Timeout { .. })
     }
 
-    /// Whether there was no connection to the server, so that nothing was sent.
+    /// Whether there was no connection to the server, so that it has read nothing.
     pub fn is_connect(&self) -> bool {
         matches!(self, Self::Connect { .. } | Self::Tls { .. } | Self::Timeout { connecting: true, .. })
     }

@@ -170,21 +170,22 @@ fn failure(error: reqwest::Error, url: &str, settings: &Settings) -> HttpError {
     }
     // The URL is told already.
     let source = Box::new(error.without_url());
-    if !connecting {
-        HttpError::Request { url, source }
-    } else if is_tls(source.as_ref()) {
+    if refused_by_tls(source.as_ref(), connecting) {
         HttpError::Tls { url, source }
-    } else {
+    } else if connecting {
         HttpError::Connect { url, source }
+    } else {
+        HttpError::Request { url, source }
     }
 }
 
+/// Whether one of the two sides would not have the other.
 #[cfg(feature = "https")]
-fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+fn refused_by_tls(error: &(dyn StdError + 'static), connecting: bool) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.is::<rustls::Error>() {
-            return true;
+        if let Some(error) = error.downcast_ref::<rustls::Error>() {
+            return connecting || super::tls::is_refusal_of_client(error);
         }
         // The source of an I/O error made from another error is not that one, but that one's source.
         match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
@@ -196,6 +197,6 @@ fn is_tls(error: &(dyn StdError + 'static)) -> bool {
 }
 
 #[cfg(not(feature = "https"))]
-fn is_tls(_: &(dyn StdError + 'static)) -> bool {
+fn refused_by_tls(_: &(dyn StdError + 'static), _: bool) -> bool {
     false
 }
