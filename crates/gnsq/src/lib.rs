@@ -1,8 +1,71 @@
-//! An NSQ client.
+//! An NSQ client: fast, safe, complete.
+//!
+//! - [`Producer`] publishes to any number of nsqds, [`Consumer`] takes messages from any number of them, named or
+//!   found through nsqlookupd.
+//! - [`NsqdTcpClient`] is one connection, with every command of the protocol.
+//! - [`NsqdHttpClient`] and [`LookupdClient`] are the daemons' HTTP interfaces.
+//! - [`ConnectionConfig`] holds the options that all connections have in common, [`Error`] tells what went wrong,
+//!   [`Signals`] tell what happens.
+//!
+//! ```no_run
+//! # async fn example() -> gnsq::Result<()> {
+//! use gnsq::{Consumer, Message, Producer};
+//!
+//! let producer = Producer::builder().nsqd("127.0.0.1:4150").build()?;
+//! producer.publish("orders", "one coffee").await?;
+//!
+//! let consumer = Consumer::builder("orders", "kitchen").lookupd("http://127.0.0.1:4161").build()?;
+//! consumer
+//!     .run(|message: Message| async move {
+//!         println!("{}", String::from_utf8_lossy(message.body()));
+//!         Ok::<_, std::io::Error>(())
+//!     })
+//!     .await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `http` | yes | the HTTP clients, and discovery through nsqlookupd |
+//! | `https` | no | https for them, verified against the system's roots |
 
+mod address;
+mod budget;
+mod config;
+mod connection;
+mod consumer;
+mod error;
+mod event;
+mod events;
 #[cfg(feature = "http")]
 pub mod http;
+mod message;
+mod nsqd;
+mod producer;
+mod queue;
+mod runtime;
 
-pub use gnsq_proto::{ChannelName, NameError, TopicName};
+pub use address::{Address, AddressError, DEFAULT_NSQD_TCP_PORT};
+pub use config::ConnectionConfig;
+pub use consumer::{Consumer, ConsumerBuilder, ConsumerHandle, ConsumerStats, Requeue, ShutdownReport};
+pub use error::{Error, Result};
+pub use event::{Signal, SignalGuard, SignalStream};
+pub use events::{
+    CloseEvent, ErrorEvent, ExceptionEvent, FinishEvent, HandlerError, MessageEvent, RequeueEvent, ResponseEvent,
+    Signals,
+};
+pub use gnsq_proto::connection::{ConnectionError, StateError};
+pub use gnsq_proto::frame::FrameError;
+pub use gnsq_proto::{
+    BackoffStrategy, BackoffTimer, ChannelName, ErrorCode, ExponentialBackoff, IdentifyResponse, LimitError, MessageId,
+    NameError, PublishLimits, ServerError, TopicName,
+};
 #[cfg(feature = "http")]
 pub use http::{HttpError, LookupdClient, NsqdHttpClient};
+pub use message::Message;
+pub use nsqd::NsqdTcpClient;
+pub use producer::{Producer, ProducerBuilder, Routing};
+pub use runtime::Io;

@@ -47,6 +47,13 @@ pub struct StateError {
     pub(super) state: &'static str,
 }
 
+impl StateError {
+    /// `command` can't be sent in a `state` such as "after CLS".
+    pub fn new(command: &'static str, state: &'static str) -> Self {
+        Self { command, state }
+    }
+}
+
 /// A command that can't be sent now, with the one who would have waited for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{reason}")]

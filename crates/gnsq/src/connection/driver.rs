@@ -1,0 +1,454 @@
+//! The task that moves a connection's bytes.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Buf;
+use gnsq_proto::connection::{Connection, ConnectionError, Event};
+use gnsq_proto::{MessageId, ReadyWindow};
+use tokio::io::AsyncWrite;
+use tokio::time::Sleep;
+use tokio_util::io::{poll_read_buf, poll_write_buf};
+
+use super::handle::Handle;
+use super::op::{Ask, Failure, Op, Reply};
+use super::read_size::ReadSize;
+use super::stream::Stream;
+use crate::error::Error;
+use crate::message::Message;
+
+/// Drives one connection until it ends: reads what there is, hands it on, does what the handle's users ask, writes.
+///
+/// It waits for nobody but the socket. Each time it runs it does all there is to do, so that what came together
+/// costs one wake-up, one read and one write.
+pub(super) struct Driver {
+    handle: Handle,
+    stream: Stream,
+    protocol: Connection<Reply>,
+    window: ReadyWindow,
+    /// The highest RDY that was ever sent.
+    most_ready: u32,
+    /// Taken from the handle, to be done.
+    ops: Vec<Op>,
+    /// Received, to be handed on.
+    batch: Vec<Message>,
+    read_size: ReadSize,
+    timer: Pin<Box<Sleep>>,
+    timer_at: Instant,
+    /// Since when the socket takes nothing of what is to be sent.
+    stalled: Option<Instant>,
+    identify_sent: Option<Instant>,
+    /// Until when a close may take.
+    closing: Option<Instant>,
+    /// Nothing more can be sent.
+    shut: bool,
+    ended: bool,
+}
+
+impl Driver {
+    pub(super) fn new(handle: Handle, stream: Stream) -> Self {
+        let now = Instant::now();
+        let mut protocol = Connection::new(now);
+        protocol.set_max_frame_size(handle.shared().config.max_frame_size);
+        let window = ReadyWindow::new(handle.shared().config.low_latency);
+        Self {
+            handle,
+            stream,
+            protocol,
+            window,
+            most_ready: 0,
+            ops: Vec::new(),
+            batch: Vec::new(),
+            read_size: ReadSize::new(),
+            timer: Box::pin(tokio::time::sleep_until(now.into())),
+            timer_at: now,
+            stalled: None,
+            identify_sent: None,
+            closing: None,
+            shut: false,
+            ended: false,
+        }
+    }
+
+    /// Runs until there is nothing to do, or the connection has ended.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        self.handle.shared().waker.register(cx.waker());
+        let mut now = Instant::now();
+        for _ in 0..MAX_ROUNDS {
+            let step = self.round(cx, &mut now);
+            self.publish_counts();
+            match step {
+                Ok(Step::Again) => {}
+                Ok(Step::Wait) => return Poll::Pending,
+                Err(error) => return Poll::Ready(error),
+            }
+        }
+        // There is more to do, but others want to run too.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn round(&mut self, cx: &mut Context<'_>, now: &mut Instant) -> Result<Step, Error> {
+        self.do_ops(*now);
+        self.write(cx, *now)?;
+        if self.closing.is_some() && self.protocol.output().is_empty() {
+            self.shut(cx)?;
+        }
+        match self.read(cx)? {
+            Poll::Ready(()) => {
+                *now = Instant::now();
+                self.protocol.received(*now);
+                self.events(*now)?;
+                Ok(Step::Again)
+            }
+            Poll::Pending => {
+                self.arm_timer();
+                if self.timer.as_mut().poll(cx).is_pending() {
+                    return Ok(Step::Wait);
+                }
+                *now = Instant::now();
+                self.handle_timeouts(*now)?;
+                Ok(Step::Again)
+            }
+        }
+    }
+
+    fn do_ops(&mut self, now: Instant) {
+        let mut ops = std::mem::take(&mut self.ops);
+        self.handle.take_ops(&mut ops);
+        if ops.is_empty() {
+            self.ops = ops;
+            return;
+        }
+        let in_flight = self.protocol.in_flight();
+        for op in ops.drain(..) {
+            self.do_op(op, now);
+        }
+        // A burst of publishes leaves no memory behind.
+        ops.shrink_to(KEEP_OPS);
+        self.ops = ops;
+        if self.protocol.in_flight() != in_flight {
+            self.window.on_answered(now, count(self.protocol.in_flight()));
+        }
+        self.send_ready();
+    }
+
+    fn do_op(&mut self, op: Op, now: Instant) {
+        let result = match op {
+            Op::Finish(id) => self.protocol.finish(id).map(drop),
+            Op::Requeue(id, delay) => self.protocol.requeue(id, delay).map(drop),
+            Op::Touch(id) => self.protocol.touch(id, now).map(drop),
+            Op::Publish(command, reply, deadline) => {
+                if let Err(rejected) = self.protocol.publish(command, reply, Some(deadline)) {
+                    rejected.waiter.fail(Failure::State(rejected.reason));
+                }
+                Ok(())
+            }
+            Op::Ask(ask, reply, deadline) => {
+                self.ask(*ask, reply, deadline, now);
+                Ok(())
+            }
+            Op::Ready(ready) => {
+                self.most_ready = self.most_ready.max(ready);
+                self.handle.shared().ready.store(ready, Ordering::Relaxed);
+                self.protocol.ready(ready)
+            }
+            Op::Share(share) => {
+                self.window.set_share(now, share);
+                Ok(())
+            }
+            Op::Nop => self.protocol.nop(),
+            Op::RequeueAll => {
+                self.protocol.requeue_all();
+                Ok(())
+            }
+            Op::Close => {
+                self.closing = Some(now + self.handle.shared().config.write_timeout);
+                Ok(())
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(nsqd = %self.handle.address(), %error, "command not sent");
+        }
+    }
+
+    fn ask(&mut self, ask: Ask, reply: Reply, deadline: Instant, now: Instant) {
+        let result = match ask {
+            Ask::Identify(request) => {
+                self.identify_sent = Some(now);
+                self.protocol.identify(request, reply, Some(deadline))
+            }
+            Ask::Subscribe(topic, channel) => self.protocol.subscribe(topic, channel, reply, Some(deadline)),
+            Ask::StartClose => {
+                self.window.set_share(now, 0);
+                self.protocol.start_close(reply, Some(deadline))
+            }
+        };
+        if let Err(rejected) = result {
+            rejected.waiter.fail(Failure::State(rejected.reason));
+        }
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Error> {
+        let unsent = self.protocol.output().remaining();
+        if unsent > self.handle.shared().config.max_unsent_bytes {
+            return Err(self.io_error(io::Error::new(
+                io::ErrorKind::OutOfMemory,
+                format!("{unsent} bytes wait to be sent (max_unsent_bytes): nsqd doesn't read"),
+            )));
+        }
+        while !self.shut && self.protocol.output().has_remaining() {
+            match poll_write_buf(Pin::new(&mut self.stream), cx, self.protocol.output()) {
+                Poll::Ready(Ok(0)) => return Err(self.io_error(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(_)) => self.stalled = None,
+                Poll::Ready(Err(error)) => return Err(self.io_error(error)),
+                Poll::Pending => {
+                    self.stalled.get_or_insert(now);
+                    return Ok(());
+                }
+            }
+        }
+        self.stalled = None;
+        Ok(())
+    }
+
+    /// Says that nothing more will be sent. nsqd reads all before it closes in turn, which ends the connection; to
+    /// close it from here could destroy what it hasn't read yet.
+    fn shut(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        if !self.shut {
+            self.shut = match Pin::new(&mut self.stream).poll_shutdown(cx) {
+                Poll::Ready(result) => result.map(|()| true).map_err(|error| self.io_error(error))?,
+                Poll::Pending => false,
+            };
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Error> {
+        let missing = self.protocol.missing();
+        let input = self.protocol.input();
+        let wanted = self.read_size.bytes();
+        let room = input.capacity() - input.len();
+        if room < missing || room < wanted / 2 {
+            input.reserve(wanted.max(missing));
+        }
+        let room = input.capacity() - input.len();
+        match poll_read_buf(Pin::new(&mut self.stream), cx, input) {
+            Poll::Ready(Ok(0)) if self.shut => Err(Error::Closed),
+            Poll::Ready(Ok(0)) => Err(self.io_error(io::Error::new(io::ErrorKind::UnexpectedEof, "nsqd closed it"))),
+            Poll::Ready(Ok(count)) => {
+                self.read_size.observe(count, room);
+                Ok(Poll::Ready(()))
+            }
+            Poll::Ready(Err(error)) => Err(self.io_error(error)),
+            Poll::Pending => Ok(Poll::Pending),
+        }
+    }
+
+    fn events(&mut self, now: Instant) -> Result<(), Error> {
+        let result = loop {
+            match self.protocol.poll_event(now) {
+                Ok(Some(Event::Message { frame, deadline })) => {
+                    if self.protocol.in_flight() > self.most_in_flight() {
+                        self.overflow(frame.id);
+                        continue;
+                    }
+                    self.batch.push(Message::new(frame, self.handle.clone(), now, deadline));
+                }
+                Ok(Some(event)) => {
+                    if let Err(error) = self.event(event, now) {
+                        break Err(error);
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(self.protocol_error(error)),
+            }
+        };
+        self.deliver(now);
+        result
+    }
+
+    fn event(&mut self, event: Event<Reply>, now: Instant) -> Result<(), Error> {
+        let shared = self.handle.shared();
+        match event {
+            Event::Answer(reply, answer) => {
+                if let Some(sent) = self.identify_sent.take() {
+                    self.window.set_round_trip(now - sent);
+                    if let Some(response) = self.protocol.identified() {
+                        // Set once: a connection identifies once.
+                        let _ = shared.identified.set(response.clone());
+                    }
+                }
+                shared.observer.response(&self.handle, &answer);
+                if let Some(reply) = reply {
+                    reply.answer(answer);
+                }
+            }
+            Event::TooLate(error) => shared.observer.error(&self.handle, &error),
+            Event::TimedOut { waiter, sent } => waiter.fail(Failure::TimedOut { sent }),
+            Event::Expired(id) => shared.observer.expired(&self.handle, id),
+            Event::Upgrade(_) => return Err(self.protocol_error(ConnectionError::Declined("plain text"))),
+            // Taken by the caller.
+            Event::Message { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Hands on what has been received in one go.
+    fn deliver(&mut self, now: Instant) {
+        if self.batch.is_empty() {
+            return;
+        }
+        self.handle.set_last_message(now);
+        self.window.on_messages(now, count(self.protocol.in_flight()));
+        self.publish_counts();
+        self.handle.observer().messages(&self.handle, &mut self.batch);
+        self.batch.clear();
+        self.send_ready();
+    }
+
+    /// A server that sends far more than it was allowed to can't fill the memory: the rest goes back.
+    fn overflow(&mut self, id: MessageId) {
+        tracing::warn!(nsqd = %self.handle.address(), %id, "nsqd sends more than RDY allows: requeued");
+        if let Err(error) = self.protocol.requeue(id, Duration::ZERO) {
+            tracing::debug!(nsqd = %self.handle.address(), %error, "command not sent");
+        }
+    }
+
+    /// What RDY allows, twice: nsqd gives a message that timed out to someone else, who may be this connection,
+    /// while it is still held here.
+    fn most_in_flight(&self) -> usize {
+        2 * self.most_ready as usize + SLACK
+    }
+
+    fn send_ready(&mut self) {
+        if let Some(ready) = self.window.poll_rdy()
+            && self.protocol.ready(ready).is_ok()
+        {
+            self.most_ready = self.most_ready.max(ready);
+            self.handle.shared().ready.store(ready, Ordering::Relaxed);
+        }
+        let hungry = self.window.take_hungry();
+        if hungry {
+            self.handle.shared().hungry.store(true, Ordering::Relaxed);
+        }
+        if hungry | self.window.take_drained() {
+            self.handle.observer().attention(&self.handle);
+        }
+    }
+
+    fn arm_timer(&mut self) {
+        let config = &self.handle.shared().config;
+        let next = [
+            self.protocol.next_timeout(),
+            self.window.next_timeout(),
+            self.stalled.map(|since| since + config.write_timeout),
+            self.closing,
+        ];
+        let Some(next) = next.into_iter().flatten().min() else { return };
+        // A timer that is early only looks again; to move it at every read would cost more.
+        if self.timer_at > next || self.timer.is_elapsed() {
+            self.timer_at = next;
+            self.timer.as_mut().reset(next.into());
+        }
+    }
+
+    fn handle_timeouts(&mut self, now: Instant) -> Result<(), Error> {
+        let config = &self.handle.shared().config;
+        if self.closing.is_some_and(|until| until <= now) {
+            return Err(Error::Closed);
+        }
+        if self.stalled.is_some_and(|since| since + config.write_timeout <= now) {
+            let text = format!("nsqd took no byte for {:?} (write_timeout)", config.write_timeout);
+            return Err(self.io_error(io::Error::new(io::ErrorKind::TimedOut, text)));
+        }
+        let in_flight = self.protocol.in_flight();
+        self.protocol.handle_timeout(now).map_err(|error| self.protocol_error(error))?;
+        self.events(now)?;
+        if self.protocol.in_flight() != in_flight {
+            self.window.on_answered(now, count(self.protocol.in_flight()));
+        }
+        self.window.on_timeout(now);
+        self.send_ready();
+        Ok(())
+    }
+
+    /// Tells the handles how many messages are in flight.
+    fn publish_counts(&self) {
+        let shared = self.handle.shared();
+        let in_flight = count(self.protocol.in_flight());
+        shared.in_flight.store(in_flight, Ordering::Relaxed);
+        if in_flight == 0 && shared.draining.load(Ordering::Relaxed) && shared.draining.swap(false, Ordering::SeqCst) {
+            shared.drained.notify_waiters();
+        }
+    }
+
+    fn io_error(&self, error: io::Error) -> Error {
+        if self.closing.is_some() {
+            return Error::Closed;
+        }
+        Error::Io { address: self.handle.address().clone(), source: Arc::new(error) }
+    }
+
+    fn protocol_error(&self, source: ConnectionError) -> Error {
+        if let ConnectionError::Server(error) = &source {
+            self.handle.observer().error(&self.handle, error);
+        }
+        Error::Connection { address: self.handle.address().clone(), source }
+    }
+
+    /// Everyone who waits is told, once.
+    fn end(&mut self, cause: &Error) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        for (reply, loss) in self.protocol.fail() {
+            reply.lose(loss, cause);
+        }
+        for op in self.handle.close(cause.clone()) {
+            if let Op::Publish(_, reply, _) | Op::Ask(_, reply, _) = op {
+                reply.fail(Failure::NotSent(cause.clone()));
+            }
+        }
+        tracing::debug!(nsqd = %self.handle.address(), %cause, "connection ended");
+        self.handle.observer().closed(&self.handle, cause);
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        this.drive(cx).map(|cause| this.end(&cause))
+    }
+}
+
+impl Drop for Driver {
+    /// The runtime may drop the task at any time.
+    fn drop(&mut self) {
+        self.end(&Error::Closed);
+    }
+}
+
+enum Step {
+    Again,
+    Wait,
+}
+
+fn count(messages: usize) -> u32 {
+    u32::try_from(messages).unwrap_or(u32::MAX)
+}
+
+/// How often a connection that never runs dry goes round before others on its thread have a turn.
+const MAX_ROUNDS: usize = 32;
+
+/// How many unanswered messages beyond RDY are no flood.
+const SLACK: usize = 64;
+
+/// How many ops the driver keeps room for: as many as one nsqd may have in flight, by default.
+const KEEP_OPS: usize = 2500;

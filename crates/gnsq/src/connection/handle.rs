@@ -1,0 +1,257 @@
+//! A connection as its users hold it.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use gnsq_proto::{ChannelName, Facts, IdentifyResponse, TopicName};
+use tokio::sync::Notify;
+
+use super::observer::Observer;
+use super::op::{Ask, Failure, Op, Reply};
+use crate::address::Address;
+use crate::config::ConnectionConfig;
+use crate::error::{Error, Result};
+
+/// A connection to one nsqd. Clones are the same connection; what they ask for is done by the driver's task.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle(Arc<Shared>);
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) address: Address,
+    pub(super) config: Arc<ConnectionConfig>,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) waker: AtomicWaker,
+    ops: Mutex<Ops>,
+    /// The zero of message deadlines.
+    epoch: Instant,
+    pub(super) identified: OnceLock<IdentifyResponse>,
+    pub(super) in_flight: AtomicU32,
+    pub(super) ready: AtomicU32,
+    /// Whether the share kept it from taking more.
+    pub(super) hungry: AtomicBool,
+    /// Nanoseconds from `epoch` to the last message; 0 before the first.
+    last_message: AtomicU64,
+    /// Whether somebody waits for `in_flight` to become 0.
+    pub(super) draining: AtomicBool,
+    pub(super) drained: Notify,
+    end: OnceLock<Error>,
+    ended: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Ops {
+    queue: Vec<Op>,
+    closed: bool,
+}
+
+impl Handle {
+    pub(super) fn new(address: Address, config: Arc<ConnectionConfig>, observer: Arc<dyn Observer>) -> Self {
+        Self(Arc::new(Shared {
+            address,
+            config,
+            observer,
+            waker: AtomicWaker::new(),
+            ops: Mutex::default(),
+            epoch: Instant::now(),
+            identified: OnceLock::new(),
+            in_flight: AtomicU32::new(0),
+            ready: AtomicU32::new(0),
+            hungry: AtomicBool::new(false),
+            last_message: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            drained: Notify::new(),
+            end: OnceLock::new(),
+            ended: Notify::new(),
+        }))
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.0.address
+    }
+
+    pub(crate) fn observer(&self) -> &dyn Observer {
+        &*self.0.observer
+    }
+
+    /// What nsqd granted, once it has.
+    pub(crate) fn identified(&self) -> Option<&IdentifyResponse> {
+        self.0.identified.get()
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.0.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// What a plan of shares has to know.
+    pub(crate) fn take_facts(&self) -> Facts {
+        Facts {
+            in_flight: self.in_flight(),
+            last_message: self.last_message(),
+            hungry: self.0.hungry.swap(false, Ordering::Relaxed),
+        }
+    }
+
+    /// The RDY that nsqd has been told last.
+    pub(crate) fn ready_count(&self) -> u32 {
+        self.0.ready.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn last_message(&self) -> Option<Instant> {
+        match self.0.last_message.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(self.0.epoch + Duration::from_nanos(nanos)),
+        }
+    }
+
+    /// Nanoseconds since this connection's epoch, the unit of message deadlines.
+    pub(crate) fn nanos(&self, instant: Instant) -> u64 {
+        u64::try_from(instant.saturating_duration_since(self.0.epoch).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn instant(&self, nanos: u64) -> Instant {
+        self.0.epoch + Duration::from_nanos(nanos)
+    }
+
+    pub(super) fn set_last_message(&self, now: Instant) {
+        self.0.last_message.store(self.nanos(now).max(1), Ordering::Relaxed);
+    }
+
+    /// Hands `op` to the driver; gives it back when the connection has ended.
+    pub(crate) fn push(&self, op: Op) -> Result<(), Op> {
+        let mut ops = self.ops();
+        if ops.closed {
+            return Err(op);
+        }
+        let first = ops.queue.is_empty();
+        ops.queue.push(op);
+        drop(ops);
+        // The driver empties the queue whenever it runs, so only the first has to wake it.
+        if first {
+            self.0.waker.wake();
+        }
+        Ok(())
+    }
+
+    /// [`push`](Self::push) for what has no answer.
+    pub(crate) fn send(&self, op: Op) -> Result<()> {
+        self.push(op).map_err(|_| self.end())
+    }
+
+    pub(crate) async fn identify(&self) -> Result<Bytes> {
+        self.ask(Ask::Identify(self.0.config.identify_request())).await
+    }
+
+    pub(crate) async fn subscribe(&self, topic: TopicName, channel: ChannelName) -> Result<()> {
+        self.ask(Ask::Subscribe(topic, channel)).await.map(drop)
+    }
+
+    /// Sends CLS, at the call. The future waits for CLOSE_WAIT.
+    pub(crate) fn start_close(&self) -> impl Future<Output = Result<Bytes>> + Send + use<> {
+        self.ask(Ask::StartClose)
+    }
+
+    /// Asks at the call; the future waits for the answer.
+    fn ask(&self, ask: Ask) -> impl Future<Output = Result<Bytes>> + Send + use<> {
+        let (reply, answer) = Reply::new(None);
+        let timeout = self.0.config.answer_timeout;
+        let asked = self.send(Op::Ask(Box::new(ask), reply, Instant::now() + timeout));
+        let connection = self.clone();
+        async move {
+            asked?;
+            match answer.await {
+                Ok(result) => result.map_err(|failure| connection.error(failure, timeout)),
+                // The driver answers or fails everything it holds; this is the runtime shutting down under it.
+                Err(_) => Err(connection.end()),
+            }
+        }
+    }
+
+    /// A failure on this connection, as its caller sees it.
+    pub(crate) fn error(&self, failure: Failure, timeout: Duration) -> Error {
+        let address = self.address().clone();
+        match failure {
+            Failure::Refused(source) => Error::Refused { address, source },
+            Failure::NotSent(cause) => Error::Lost { address, sent: false, cause: Box::new(cause) },
+            Failure::Unknown(cause) => Error::Lost { address, sent: true, cause: Box::new(cause) },
+            Failure::TimedOut { sent } => Error::Timeout { after: timeout, sent },
+            Failure::State(error) => Error::State(error),
+        }
+    }
+
+    /// Waits until no message is in flight, or the connection has ended.
+    pub(crate) async fn drained(&self) {
+        loop {
+            let notified = self.0.drained.notified();
+            self.0.draining.store(true, Ordering::SeqCst);
+            if self.0.end.get().is_some() || (self.ops().queue.is_empty() && self.in_flight() == 0) {
+                return;
+            }
+            // The driver looks at `draining` when it next runs, which may be only now.
+            self.0.waker.wake();
+            notified.await;
+        }
+    }
+
+    /// Waits for the end of the connection; returns its cause.
+    pub(crate) async fn ended(&self) -> Error {
+        loop {
+            let notified = self.0.ended.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if let Some(error) = self.0.end.get() {
+                return error.clone();
+            }
+            notified.await;
+        }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.end.get().is_some()
+    }
+
+    /// Why the connection has ended.
+    pub(crate) fn end(&self) -> Error {
+        self.0.end.get().cloned().unwrap_or(Error::Closed)
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0
+    }
+
+    /// Moves what was asked for into `into`, which is empty.
+    pub(super) fn take_ops(&self, into: &mut Vec<Op>) {
+        let mut ops = self.ops();
+        if !ops.queue.is_empty() {
+            std::mem::swap(&mut ops.queue, into);
+        }
+    }
+
+    /// Takes no more ops; returns those that were never looked at.
+    pub(super) fn close(&self, cause: Error) -> Vec<Op> {
+        let rest = {
+            let mut ops = self.ops();
+            ops.closed = true;
+            let _ = self.0.end.set(cause);
+            std::mem::take(&mut ops.queue)
+        };
+        self.0.in_flight.store(0, Ordering::Relaxed);
+        self.0.ended.notify_waiters();
+        self.0.drained.notify_waiters();
+        rest
+    }
+
+    fn ops(&self) -> MutexGuard<'_, Ops> {
+        // Nothing panics while the queue is locked.
+        self.0.ops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PartialEq for Handle {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}

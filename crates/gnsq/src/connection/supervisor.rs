@@ -1,0 +1,128 @@
+//! Keeps one nsqd connected.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gnsq_proto::BackoffTimer;
+use tokio_util::sync::CancellationToken;
+
+use super::handle::Handle;
+use super::observer::Observer;
+use super::op::Op;
+use crate::address::Address;
+use crate::config::ConnectionConfig;
+use crate::error::{Error, Result};
+
+/// What the owner of supervised connections does with them.
+pub(crate) trait Session: Send + Sync + 'static {
+    /// Who is told what happens on the connection.
+    fn observer(self: &Arc<Self>) -> Arc<dyn Observer>;
+
+    /// Brings a connection that has identified into use: SUB, say.
+    fn prepare(&self, connection: &Handle) -> impl Future<Output = Result<()>> + Send;
+
+    /// The connection is in use.
+    fn up(&self, connection: &Handle);
+
+    /// The connection that was in use has ended.
+    fn down(&self, connection: &Handle, cause: &Error);
+
+    /// An attempt to connect has failed.
+    fn failed(&self, address: &Address, cause: &Error);
+}
+
+/// Connects to one nsqd, and again when the connection ends, after a delay that grows with failures.
+#[derive(Debug, Clone)]
+pub(crate) struct Supervisor {
+    pub(crate) address: Address,
+    pub(crate) config: Arc<ConnectionConfig>,
+    /// The longest delay before another attempt.
+    pub(crate) max_reconnect_delay: Duration,
+    /// Ends it, and closes the connection.
+    pub(crate) stop: CancellationToken,
+    /// Ends it once there is no connection.
+    pub(crate) retire: CancellationToken,
+}
+
+impl Supervisor {
+    pub(crate) async fn run<S: Session>(self, session: Arc<S>) {
+        let mut backoff = BackoffTimer::new(RECONNECT_RATIO, None, Some(self.max_reconnect_delay));
+        let mut rng = fastrand::Rng::new();
+        loop {
+            let connected = tokio::select! {
+                () = self.stop.cancelled() => return,
+                connected = self.connect(&session) => connected,
+            };
+            match connected {
+                Ok(connection) => {
+                    let since = Instant::now();
+                    session.up(&connection);
+                    let cause = self.until_end(&connection).await;
+                    session.down(&connection, &cause);
+                    // One that ends as soon as it begins is a failure too.
+                    if since.elapsed() > STABLE {
+                        backoff.reset();
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(nsqd = %self.address, %error, "can't use nsqd, will try again");
+                    session.failed(&self.address, &error);
+                }
+            }
+            backoff.failure();
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = self.retire.cancelled() => return,
+                () = tokio::time::sleep(backoff.interval(&mut rng)) => {}
+            }
+        }
+    }
+
+    async fn connect<S: Session>(&self, session: &Arc<S>) -> Result<Handle> {
+        let connection = Handle::open(&self.address, &self.config, session.observer()).await?;
+        // A connection that can't be used, or isn't waited for any more, doesn't stay open.
+        let guard = CloseOnDrop(Some(connection));
+        if let Some(connection) = &guard.0 {
+            connection.identify().await?;
+            if connection.identified().is_some_and(|response| response.auth_required) {
+                return Err(Error::AuthRequired { address: self.address.clone() });
+            }
+            session.prepare(connection).await?;
+        }
+        guard.keep().ok_or(Error::Closed)
+    }
+
+    /// Waits for the connection's end, which a stop brings about.
+    async fn until_end(&self, connection: &Handle) -> Error {
+        tokio::select! {
+            cause = connection.ended() => return cause,
+            () = self.stop.cancelled() => {}
+        }
+        // Should it have ended meanwhile, there is nothing to close.
+        let _ = connection.send(Op::Close);
+        connection.ended().await
+    }
+}
+
+struct CloseOnDrop(Option<Handle>);
+
+impl CloseOnDrop {
+    fn keep(mut self) -> Option<Handle> {
+        self.0.take()
+    }
+}
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            // One that has ended needs no closing.
+            let _ = connection.send(Op::Close);
+        }
+    }
+}
+
+/// Seconds: the first attempt comes within 0.1 s, the fifth within 3 s, so that a restarted nsqd is found soon.
+const RECONNECT_RATIO: f64 = 0.1;
+
+/// What lives this long wasn't refused.
+const STABLE: Duration = Duration::from_secs(5);

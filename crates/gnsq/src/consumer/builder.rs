@@ -1,0 +1,370 @@
+//! The options of a consumer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use gnsq_proto::{Backoff, BackoffStrategy, ChannelName, ExponentialBackoff, RdySettings, TopicName};
+
+use super::core::{Core, GiveUp, Settings};
+#[cfg(feature = "http")]
+use super::discovery::Discovery;
+use super::inlet::Inlet;
+use super::manager::Manager;
+use super::{Consumer, ConsumerHandle};
+use crate::address::Address;
+use crate::config::ConnectionConfig;
+use crate::error::{Error, Result};
+use crate::events::{HandlerError, MessageEvent};
+#[cfg(feature = "http")]
+use crate::http::LookupdClient;
+use crate::runtime::Io;
+
+/// Makes a [`Consumer`].
+#[must_use = "a builder does nothing until built"]
+pub struct ConsumerBuilder {
+    names: Result<(TopicName, ChannelName)>,
+    addresses: Vec<Address>,
+    #[cfg(feature = "http")]
+    lookupds: Vec<LookupdClient>,
+    #[cfg(feature = "http")]
+    poll_interval: Duration,
+    #[cfg(feature = "http")]
+    poll_jitter: f64,
+    problem: Option<Error>,
+    io: Io,
+    connection: ConnectionConfig,
+    max_in_flight: u32,
+    concurrency: usize,
+    max_attempts: u16,
+    give_up: Option<GiveUp>,
+    requeue_delay: Duration,
+    max_requeue_delay: Duration,
+    backoff: Box<dyn BackoffStrategy>,
+    backoff_on_late_finish: bool,
+    rdy: RdySettings,
+    max_reconnect_delay: Duration,
+    shutdown_timeout: Duration,
+}
+
+impl ConsumerBuilder {
+    pub(super) fn new<T, C>(topic: T, channel: C) -> Self
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+        C: TryInto<ChannelName, Error: Into<Error>>,
+    {
+        let names = topic
+            .try_into()
+            .map_err(Into::into)
+            .and_then(|topic| Ok((topic, channel.try_into().map_err(Into::<Error>::into)?)));
+        Self {
+            names,
+            addresses: Vec::new(),
+            #[cfg(feature = "http")]
+            lookupds: Vec::new(),
+            #[cfg(feature = "http")]
+            poll_interval: Duration::from_secs(60),
+            #[cfg(feature = "http")]
+            poll_jitter: 0.3,
+            problem: None,
+            io: Io::Dedicated,
+            connection: ConnectionConfig::new(),
+            max_in_flight: 200,
+            concurrency: 1,
+            max_attempts: 5,
+            give_up: None,
+            requeue_delay: Duration::from_secs(90),
+            max_requeue_delay: Duration::from_secs(15 * 60),
+            backoff: Box::new(ExponentialBackoff::default()),
+            backoff_on_late_finish: false,
+            rdy: RdySettings::default(),
+            max_reconnect_delay: Duration::from_secs(15),
+            shutdown_timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// Adds an nsqd to consume from. An address that can't be one makes [`build`](Self::build) fail.
+    pub fn nsqd<A>(mut self, address: A) -> Self
+    where
+        A: TryInto<Address, Error: Into<Error>>,
+    {
+        match address.try_into() {
+            Ok(address) if self.addresses.contains(&address) => {}
+            Ok(address) => self.addresses.push(address),
+            Err(error) => self.problem = self.problem.or_else(|| Some(error.into())),
+        }
+        self
+    }
+
+    /// Adds several nsqds.
+    pub fn nsqds<A>(self, addresses: impl IntoIterator<Item = A>) -> Self
+    where
+        A: TryInto<Address, Error: Into<Error>>,
+    {
+        addresses.into_iter().fold(self, Self::nsqd)
+    }
+
+    /// Adds an nsqlookupd to find nsqds through, by its HTTP address, such as `http://127.0.0.1:4161`. All are asked
+    /// at every address of their names, and all that any of them knows is used.
+    #[cfg(feature = "http")]
+    pub fn lookupd(mut self, address: impl Into<String>) -> Self {
+        match LookupdClient::new(address) {
+            Ok(client) => self.lookupds.push(client),
+            Err(error) => {
+                self.problem =
+                    self.problem.or_else(|| Some(Error::Option { option: "lookupd", reason: error.to_string() }));
+            }
+        }
+        self
+    }
+
+    /// Adds several nsqlookupds.
+    #[cfg(feature = "http")]
+    pub fn lookupds<A: Into<String>>(self, addresses: impl IntoIterator<Item = A>) -> Self {
+        addresses.into_iter().fold(self, Self::lookupd)
+    }
+
+    /// Adds an nsqlookupd by a client with options of its own: an `Authorization` header, timeouts.
+    #[cfg(feature = "http")]
+    pub fn lookupd_client(mut self, client: LookupdClient) -> Self {
+        self.lookupds.push(client);
+        self
+    }
+
+    /// How often the nsqlookupds are asked. Until there is an nsqd, and after failures, they are asked sooner, at
+    /// delays that grow from 0.25 s up to this. Default: 60 s.
+    #[cfg(feature = "http")]
+    pub fn lookupd_poll_interval(mut self, interval: Duration) -> Self {
+        self.poll_interval = interval;
+        self
+    }
+
+    /// By which part each interval is shortened or lengthened at random, from 0 to 1, so that many consumers don't
+    /// ask at once. Default: 0.3.
+    #[cfg(feature = "http")]
+    pub fn lookupd_poll_jitter(mut self, part: f64) -> Self {
+        self.poll_jitter = part;
+        self
+    }
+
+    /// The options of each connection.
+    pub fn connection(mut self, config: ConnectionConfig) -> Self {
+        let low_latency = self.connection.low_latency;
+        self.connection = config;
+        self.connection.low_latency = low_latency;
+        self
+    }
+
+    /// How many messages may be unanswered at once, on all connections together. It can be
+    /// [changed](ConsumerHandle::set_max_in_flight) later. Default: 200.
+    pub fn max_in_flight(mut self, count: u32) -> Self {
+        self.max_in_flight = count;
+        self
+    }
+
+    /// How many handlers run at once in [`Consumer::run`], 1 to 100,000. Default: 1.
+    pub fn concurrency(mut self, handlers: usize) -> Self {
+        self.concurrency = handlers;
+        self
+    }
+
+    /// After how many attempts a message is given up; 0 for never. Default: 5.
+    pub fn max_attempts(mut self, attempts: u16) -> Self {
+        self.max_attempts = attempts;
+        self
+    }
+
+    /// What to do with a message before it is given up: store it, publish it elsewhere. When the handler returns
+    /// `Ok` the message is finished; otherwise it is requeued, and will come here again. Without one, a message that
+    /// is given up is logged and lost.
+    ///
+    /// ```
+    /// # fn example(producer: gnsq::Producer) -> gnsq::ConsumerBuilder {
+    /// gnsq::Consumer::builder("orders", "billing").give_up_handler(move |message| {
+    ///     let producer = producer.clone();
+    ///     async move { producer.publish("orders.dead", message.body).await }
+    /// })
+    /// # }
+    /// ```
+    pub fn give_up_handler<H, F, E>(mut self, handler: H) -> Self
+    where
+        H: Fn(MessageEvent) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<HandlerError>,
+    {
+        self.give_up = Some(Arc::new(move |message| handler(message).map(|result| result.map_err(Into::into)).boxed()));
+        self
+    }
+
+    /// How long a message waits after a failed attempt, times the number of attempts it has had. Default: 90 s.
+    pub fn requeue_delay(mut self, delay: Duration) -> Self {
+        self.requeue_delay = delay;
+        self
+    }
+
+    /// The most that [`requeue_delay`](Self::requeue_delay) grows to; nsqd allows its `--max-req-timeout` (1 h).
+    /// Default: 15 min.
+    pub fn max_requeue_delay(mut self, delay: Duration) -> Self {
+        self.max_requeue_delay = delay;
+        self
+    }
+
+    /// The longest wait of backoff: after a failure the consumer takes no messages for a random time, up to 1 s after
+    /// the first and twice as long after each further one. Zero turns backoff off. Default: 2 min.
+    pub fn max_backoff(self, longest: Duration) -> Self {
+        self.backoff_strategy(ExponentialBackoff { max: longest, ..ExponentialBackoff::default() })
+    }
+
+    /// Replaces how long backoff waits.
+    pub fn backoff_strategy(mut self, strategy: impl BackoffStrategy + 'static) -> Self {
+        self.backoff = Box::new(strategy);
+        self
+    }
+
+    /// Whether a finish that came too late counts as a failure: handlers are slower than the message timeout, and
+    /// fewer messages at once may help. Default: no.
+    pub fn backoff_on_late_finish(mut self, backoff: bool) -> Self {
+        self.backoff_on_late_finish = backoff;
+        self
+    }
+
+    /// Whether a quiet connection keeps its RDY at what is in flight and one more, and raises it when messages come
+    /// one after the other. nsqd then sends a lone message at once, which it would otherwise hold back for its output
+    /// buffer timeout, 250 ms. Default: yes.
+    pub fn low_latency(mut self, follow: bool) -> Self {
+        self.connection.low_latency = follow;
+        self
+    }
+
+    /// For how long a connection may be without messages before others may use its share of `max_in_flight`.
+    /// Default: 10 s.
+    pub fn low_ready_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.rdy.low_ready_idle_timeout = timeout;
+        self
+    }
+
+    /// With more nsqds than `max_in_flight` they take turns: how long a turn without messages lasts, and how long one
+    /// with messages does at most. It must be longer than a round trip. Defaults: 100 ms and 1 s.
+    pub fn turns(mut self, without_messages: Duration, longest: Duration) -> Self {
+        self.rdy.slice = without_messages;
+        self.rdy.longest_turn = longest;
+        self
+    }
+
+    /// The longest delay before another attempt to connect; the delays grow exponentially from 0.1 s, with full
+    /// jitter. Default: 15 s.
+    pub fn max_reconnect_delay(mut self, delay: Duration) -> Self {
+        self.max_reconnect_delay = delay;
+        self
+    }
+
+    /// How long a shutdown waits for messages that are in hand. Default: 30 s.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Where the I/O runs. Default: [`Io::Dedicated`], a thread that no handler can block.
+    pub fn io(mut self, io: Io) -> Self {
+        self.io = io;
+        self
+    }
+
+    /// Makes the consumer, which begins to connect in the background.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Name`], [`Error::Address`] or [`Error::Option`] for what can't be used; to name neither an nsqd nor an
+    /// nsqlookupd is one such thing.
+    pub fn build(self) -> Result<Consumer> {
+        self.check()?;
+        let (topic, channel) = self.names?;
+        let runtime = self.io.handle()?;
+        let settings = Settings {
+            topic,
+            channel,
+            concurrency: self.concurrency,
+            max_attempts: self.max_attempts,
+            give_up: self.give_up,
+            requeue_delay: self.requeue_delay,
+            max_requeue_delay: self.max_requeue_delay,
+            backoff_on_late_finish: self.backoff_on_late_finish,
+            shutdown_timeout: self.shutdown_timeout,
+        };
+        let core = Arc::new(Core::new(settings, self.max_in_flight));
+        #[cfg(feature = "http")]
+        if !self.lookupds.is_empty() {
+            let discovery = Discovery::new(core.clone(), self.lookupds, self.poll_interval, self.poll_jitter);
+            runtime.spawn(discovery.run());
+        }
+        let backoff = Backoff::from_boxed(self.backoff);
+        let manager =
+            Manager::new(core.clone(), self.rdy, backoff, self.connection, self.max_reconnect_delay, runtime.clone());
+        runtime.spawn(manager.run(self.addresses));
+        Ok(Consumer { inlet: Inlet::new(core.clone()), handle: ConsumerHandle { core } })
+    }
+
+    fn check(&self) -> Result<()> {
+        if let Err(error) = &self.names {
+            return Err(error.clone());
+        }
+        if let Some(problem) = &self.problem {
+            return Err(problem.clone());
+        }
+        self.connection.check()?;
+        let refuse = |option, reason: &str| Err(Error::Option { option, reason: reason.to_owned() });
+        if self.connection.heartbeat_interval.is_none() {
+            return refuse("heartbeat_interval", "nsqd lets nobody subscribe without heartbeats");
+        }
+        #[cfg(feature = "http")]
+        let found = !self.lookupds.is_empty();
+        #[cfg(not(feature = "http"))]
+        let found = false;
+        if self.addresses.is_empty() && !found {
+            return refuse("nsqd", "name at least one nsqd or nsqlookupd");
+        }
+        if !(1..=MAX_CONCURRENCY).contains(&self.concurrency) {
+            return refuse("concurrency", "give 1 to 100,000");
+        }
+        #[cfg(feature = "http")]
+        if !(0.0..=1.0).contains(&self.poll_jitter) {
+            return refuse("lookupd_poll_jitter", "give 0 to 1");
+        }
+        #[cfg(feature = "http")]
+        if self.poll_interval < SHORTEST || self.poll_interval > LONGEST {
+            return refuse("lookupd_poll_interval", "give from 1 ms to 1 day");
+        }
+        for (option, value) in [
+            ("low_ready_idle_timeout", self.rdy.low_ready_idle_timeout),
+            ("turns", self.rdy.slice),
+            ("turns", self.rdy.longest_turn),
+        ] {
+            if value < SHORTEST || value > LONGEST {
+                return refuse(option, "give from 1 ms to 1 day");
+            }
+        }
+        if self.shutdown_timeout > LONGEST {
+            return refuse("shutdown_timeout", "give at most 1 day");
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ConsumerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsumerBuilder")
+            .field("names", &self.names)
+            .field("addresses", &self.addresses)
+            .field("max_in_flight", &self.max_in_flight)
+            .field("concurrency", &self.concurrency)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Each handler has a task of its own: more are a mistake.
+const MAX_CONCURRENCY: usize = 100_000;
+
+const SHORTEST: Duration = Duration::from_millis(1);
+/// Keeps sums of times from overflowing.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

@@ -1,0 +1,223 @@
+//! What the parts of a consumer share.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use gnsq_proto::{ChannelName, ErrorCode, MessageId, ServerError, TopicName};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::report::ShutdownReport;
+use crate::address::Address;
+use crate::connection::{Handle, Observer, Session};
+use crate::error::{Error, Result};
+use crate::events::{
+    CloseEvent, ErrorEvent, FinishEvent, HandlerError, MessageEvent, RequeueEvent, ResponseEvent, Signals,
+};
+use crate::message::Message;
+use crate::queue::Queue;
+
+pub(super) type GiveUp = Arc<dyn Fn(MessageEvent) -> BoxFuture<'static, Result<(), HandlerError>> + Send + Sync>;
+
+/// What a consumer was built with and doesn't change.
+pub(super) struct Settings {
+    pub(super) topic: TopicName,
+    pub(super) channel: ChannelName,
+    pub(super) concurrency: usize,
+    /// 0 for no limit.
+    pub(super) max_attempts: u16,
+    pub(super) give_up: Option<GiveUp>,
+    pub(super) requeue_delay: Duration,
+    pub(super) max_requeue_delay: Duration,
+    pub(super) backoff_on_late_finish: bool,
+    pub(super) shutdown_timeout: Duration,
+}
+
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) settings: Settings,
+    pub(super) queue: Queue,
+    pub(super) signals: Signals,
+    pub(super) counters: Counters,
+    pub(super) max_in_flight: AtomicU32,
+    pub(super) paused: AtomicBool,
+    /// Whether backoff waits for one message's outcome.
+    pub(super) probing: AtomicBool,
+    pub(super) backing_off: AtomicBool,
+    pub(super) inbox: Mutex<Inbox>,
+    /// The inbox, `max_in_flight` or `paused` has changed.
+    pub(super) changed: Notify,
+    pub(super) connections: Mutex<Vec<Handle>>,
+    pub(super) shutdown: Shutdown,
+}
+
+/// What has happened since the manager looked last. Counts rather than a list, so that it can't grow.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    pub(super) failures: u32,
+    pub(super) successes: u32,
+    pub(super) up: Vec<Handle>,
+    pub(super) down: Vec<Handle>,
+    /// Where nsqds are, as nsqlookupd says.
+    pub(super) found: Option<Vec<Address>>,
+}
+
+/// How often things have happened.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) received: AtomicU64,
+    pub(super) finished: AtomicU64,
+    pub(super) requeued: AtomicU64,
+    pub(super) expired: AtomicU64,
+    pub(super) too_late: AtomicU64,
+    pub(super) given_up: AtomicU64,
+}
+
+#[derive(Debug)]
+pub(super) struct Shutdown {
+    pub(super) requested: CancellationToken,
+    pub(super) report: watch::Sender<Option<ShutdownReport>>,
+}
+
+impl Core {
+    pub(super) fn new(settings: Settings, max_in_flight: u32) -> Self {
+        Self {
+            settings,
+            queue: Queue::default(),
+            signals: Signals::default(),
+            counters: Counters::default(),
+            max_in_flight: AtomicU32::new(max_in_flight),
+            paused: AtomicBool::new(false),
+            probing: AtomicBool::new(false),
+            backing_off: AtomicBool::new(false),
+            inbox: Mutex::default(),
+            changed: Notify::new(),
+            connections: Mutex::default(),
+            shutdown: Shutdown { requested: CancellationToken::new(), report: watch::Sender::new(None) },
+        }
+    }
+
+    pub(super) fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn connections(&self) -> MutexGuard<'_, Vec<Handle>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long a message waits after its failed attempt number `attempts`.
+    pub(super) fn requeue_delay(&self, attempts: u16) -> Duration {
+        let delay = self.settings.requeue_delay.saturating_mul(attempts.max(1).into());
+        delay.min(self.settings.max_requeue_delay)
+    }
+
+    /// Whether a message has had all its attempts.
+    pub(super) fn is_exhausted(&self, message: &Message) -> bool {
+        let most = self.settings.max_attempts;
+        most > 0 && message.attempts() > most
+    }
+
+    fn tell(&self, note: impl FnOnce(&mut Inbox)) {
+        note(&mut self.inbox());
+        self.changed.notify_one();
+    }
+}
+
+impl Session for Core {
+    fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {
+        self.clone()
+    }
+
+    async fn prepare(&self, connection: &Handle) -> Result<()> {
+        connection.subscribe(self.settings.topic.clone(), self.settings.channel.clone()).await
+    }
+
+    fn up(&self, connection: &Handle) {
+        self.connections().push(connection.clone());
+        self.tell(|inbox| inbox.up.push(connection.clone()));
+    }
+
+    fn down(&self, connection: &Handle, _cause: &Error) {
+        self.connections().retain(|other| other != connection);
+        self.tell(|inbox| inbox.down.push(connection.clone()));
+    }
+
+    fn failed(&self, address: &Address, cause: &Error) {
+        if let Error::Refused { source, .. } = cause {
+            self.signals.on_error.emit(|| ErrorEvent { nsqd: address.clone(), error: source.clone() });
+        }
+    }
+}
+
+impl Observer for Core {
+    fn messages(&self, _connection: &Handle, batch: &mut Vec<Message>) {
+        self.counters.received.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        if self.signals.on_message.is_connected() {
+            for message in &*batch {
+                self.signals.on_message.emit(|| MessageEvent::new(message));
+            }
+        }
+        self.queue.push(batch);
+    }
+
+    fn attention(&self, _connection: &Handle) {
+        self.changed.notify_one();
+    }
+
+    fn finished(&self, connection: &Handle, id: MessageId) {
+        self.counters.finished.fetch_add(1, Ordering::Relaxed);
+        self.signals.on_finish.emit(|| FinishEvent { nsqd: connection.address().clone(), id });
+        if self.probing.load(Ordering::Relaxed) {
+            self.tell(|inbox| inbox.successes += 1);
+        }
+    }
+
+    fn requeued(&self, connection: &Handle, id: MessageId, delay: Duration, backoff: bool) {
+        self.counters.requeued.fetch_add(1, Ordering::Relaxed);
+        let nsqd = || connection.address().clone();
+        self.signals.on_requeue.emit(|| RequeueEvent { nsqd: nsqd(), id, delay, backoff });
+        if backoff {
+            self.tell(|inbox| inbox.failures += 1);
+        }
+    }
+
+    fn response(&self, connection: &Handle, data: &[u8]) {
+        self.signals
+            .on_response
+            .emit(|| ResponseEvent { nsqd: connection.address().clone(), data: Bytes::copy_from_slice(data) });
+    }
+
+    fn error(&self, connection: &Handle, error: &ServerError) {
+        if !error.is_fatal() {
+            self.counters.too_late.fetch_add(1, Ordering::Relaxed);
+        }
+        self.signals.on_error.emit(|| ErrorEvent { nsqd: connection.address().clone(), error: error.clone() });
+        if self.settings.backoff_on_late_finish && *error.code() == ErrorCode::FinFailed {
+            self.tell(|inbox| inbox.failures += 1);
+        }
+    }
+
+    fn expired(&self, connection: &Handle, id: MessageId) {
+        self.counters.expired.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(nsqd = %connection.address(), %id, "message timed out unanswered");
+    }
+
+    fn closed(&self, connection: &Handle, cause: &Error) {
+        self.signals.on_close.emit(|| CloseEvent { nsqd: connection.address().clone(), cause: cause.clone() });
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("topic", &self.topic)
+            .field("channel", &self.channel)
+            .field("concurrency", &self.concurrency)
+            .field("max_attempts", &self.max_attempts)
+            .finish_non_exhaustive()
+    }
+}

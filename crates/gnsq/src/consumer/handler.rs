@@ -1,0 +1,149 @@
+//! Runs a handler on each message.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::task::JoinSet;
+
+use super::Consumer;
+use super::core::Core;
+use super::inlet::Inlet;
+use super::report::ShutdownReport;
+use crate::events::{ExceptionEvent, HandlerError, MessageEvent};
+use crate::message::{Lifetime, Message, Verdict};
+
+/// An error by which a handler asks for another delay than the consumer's, or for no backoff.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use gnsq::{HandlerError, Message, Requeue};
+///
+/// async fn handler(message: Message) -> Result<(), HandlerError> {
+///     if message.body().starts_with(b"later") {
+///         return Err(Requeue::after(Duration::from_secs(60)).without_backoff().into());
+///     }
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Requeue {
+    delay: Option<Duration>,
+    neutral: bool,
+}
+
+impl Requeue {
+    /// Requeues with the consumer's delay.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Requeues with this delay (whole milliseconds; nsqd lowers it to its `--max-req-timeout`).
+    pub fn after(delay: Duration) -> Self {
+        Self { delay: Some(delay), neutral: false }
+    }
+
+    /// It isn't a failure: the consumer doesn't slow down.
+    pub fn without_backoff(mut self) -> Self {
+        self.neutral = true;
+        self
+    }
+}
+
+impl fmt::Display for Requeue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the handler asks for a requeue")
+    }
+}
+
+impl std::error::Error for Requeue {}
+
+impl Consumer {
+    /// Calls `handler` with each message, in as many tasks at once as the
+    /// [concurrency](super::ConsumerBuilder::concurrency) says, until the consumer is shut down.
+    ///
+    /// When the handler returns `Ok` the message is finished; at `Err`, or a panic, it is requeued with a delay,
+    /// and the consumer backs off. [`Requeue`] as the error changes either. A message that the handler has answered,
+    /// or [detached](Message::detach), is left alone.
+    ///
+    /// Handlers run on the current runtime. With the default [`Io::Dedicated`](crate::Io::Dedicated) even one that
+    /// blocks its thread delays no heartbeat.
+    ///
+    /// Returns what the shutdown did; ask for one with [`ConsumerHandle::shutdown`](super::ConsumerHandle::shutdown).
+    /// Dropping the future stops the handlers where they are, and shuts down in the background.
+    pub async fn run<H, F, E>(self, handler: H) -> ShutdownReport
+    where
+        H: Fn(Message) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<HandlerError> + 'static,
+    {
+        let core = self.core().clone();
+        let handler = Arc::new(handler);
+        let mut workers = JoinSet::new();
+        for _ in 0..core.settings.concurrency {
+            workers.spawn(work(core.clone(), handler.clone()));
+        }
+        // Workers that are still busy at the time limit are dropped with the set; their messages are requeued.
+        self.handle().finished().await
+    }
+}
+
+async fn work<H, F, E>(core: Arc<Core>, handler: Arc<H>)
+where
+    H: Fn(Message) -> F,
+    F: Future<Output = Result<(), E>>,
+    E: Into<HandlerError>,
+{
+    let mut inlet = Inlet::new(core.clone());
+    let mut ticket = Arc::new(Lifetime::default());
+    while let Some(mut message) = inlet.next().await {
+        let (id, attempts) = (message.id(), message.attempts());
+        let listening = core.signals.on_exception.is_connected();
+        let event = listening.then(|| MessageEvent::new(&message));
+        let loan = message.lend(&mut ticket);
+        let verdict = match AssertUnwindSafe(async { handler(message).await }).catch_unwind().await {
+            Ok(Ok(())) => Verdict::Finish,
+            Ok(Err(error)) => {
+                let error = error.into();
+                let verdict = requeue(&core, attempts, &error);
+                failed(&core, id, event, error);
+                verdict
+            }
+            Err(panic) => {
+                let error = panic_text(&*panic).into();
+                failed(&core, id, event, error);
+                Verdict::Requeue { delay: core.requeue_delay(attempts), backoff: true }
+            }
+        };
+        if let Err(error) = loan.settle(verdict) {
+            tracing::warn!(%id, %error, "a handled message could not be answered");
+        }
+    }
+}
+
+fn requeue(core: &Core, attempts: u16, error: &HandlerError) -> Verdict {
+    let asked = error.downcast_ref::<Requeue>();
+    Verdict::Requeue {
+        delay: asked.and_then(|asked| asked.delay).unwrap_or_else(|| core.requeue_delay(attempts)),
+        backoff: !asked.is_some_and(|asked| asked.neutral),
+    }
+}
+
+fn failed(core: &Core, id: gnsq_proto::MessageId, event: Option<MessageEvent>, error: HandlerError) {
+    if error.is::<Requeue>() {
+        return;
+    }
+    tracing::warn!(%id, %error, "the handler failed, the message is requeued");
+    if let Some(message) = event {
+        core.signals.on_exception.emit(|| ExceptionEvent { message, error: Arc::new(error) });
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the handler panicked: {}", text.unwrap_or("no text"))
+}

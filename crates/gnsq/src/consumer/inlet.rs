@@ -1,0 +1,79 @@
+//! The way out of the queue: what is too old or was tried too often stays behind.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::core::Core;
+use crate::events::MessageEvent;
+use crate::message::Message;
+
+/// Hands out messages that are worth an attempt.
+pub(super) struct Inlet {
+    core: Arc<Core>,
+    /// A message being given up.
+    giving_up: Option<BoxFuture<'static, ()>>,
+}
+
+impl Inlet {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core, giving_up: None }
+    }
+
+    /// The next message; `None` when the consumer has shut down.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        loop {
+            if let Some(giving_up) = &mut self.giving_up {
+                ready!(giving_up.as_mut().poll(cx));
+                self.giving_up = None;
+            }
+            let Some(message) = ready!(self.core.queue.poll_pop(cx)) else { return Poll::Ready(None) };
+            if message.expired_at(Instant::now()) {
+                // nsqd has given it to someone else by now.
+                message.abandon();
+            } else if self.core.is_exhausted(&message) {
+                self.giving_up = Some(give_up(self.core.clone(), message).boxed());
+            } else {
+                return Poll::Ready(Some(message));
+            }
+        }
+    }
+
+    pub(super) async fn next(&mut self) -> Option<Message> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+}
+
+/// The give-up handler has the message first; then it is finished. Without its consent it isn't.
+async fn give_up(core: Arc<Core>, message: Message) {
+    let event = MessageEvent::new(&message);
+    core.signals.on_giving_up.emit(|| event.clone());
+    let (id, attempts) = (message.id(), message.attempts());
+    let consent = match &core.settings.give_up {
+        None => Ok(()),
+        Some(handler) => {
+            let outcome = AssertUnwindSafe(async { handler(event).await }).catch_unwind().await;
+            outcome.unwrap_or_else(|_| Err("the give-up handler panicked".into()))
+        }
+    };
+    let answered = match consent {
+        Ok(()) => {
+            tracing::warn!(%id, attempts, "giving up on a message");
+            core.counters.given_up.fetch_add(1, Ordering::Relaxed);
+            message.finish()
+        }
+        Err(error) => {
+            tracing::warn!(%id, attempts, %error, "the give-up handler failed, the message is requeued");
+            let delay = core.requeue_delay(attempts);
+            message.requeue(delay)
+        }
+    };
+    if let Err(error) = answered {
+        tracing::warn!(%id, %error, "a message given up could not be answered");
+    }
+}

@@ -1,0 +1,228 @@
+//! The consumer's own task: who is connected, who may be sent how many messages, and how it ends.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use gnsq_proto::{Backoff, ConnectionId, Phase, RdyPlan, RdySettings};
+use tokio::runtime::Handle as Runtime;
+use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::core::Core;
+use super::report::ShutdownReport;
+use crate::address::Address;
+use crate::config::ConnectionConfig;
+use crate::connection::{Handle, Op, Supervisor};
+
+/// Does what only one may do: applies the RDY plan and backoff, begins and ends connections.
+pub(super) struct Manager {
+    pub(super) core: Arc<Core>,
+    pub(super) plan: RdyPlan,
+    pub(super) backoff: Backoff,
+    rng: fastrand::Rng,
+    members: HashMap<ConnectionId, Handle>,
+    next_id: u64,
+    nsqds: HashMap<Address, Nsqd>,
+    config: Arc<ConnectionConfig>,
+    max_reconnect_delay: Duration,
+    runtime: Runtime,
+    tasks: TaskTracker,
+    /// Ends all connections.
+    stop: CancellationToken,
+}
+
+/// One supervised nsqd.
+struct Nsqd {
+    retire: CancellationToken,
+    /// Named by the user, not found: it stays.
+    fixed: bool,
+}
+
+impl Manager {
+    pub(super) fn new(
+        core: Arc<Core>,
+        rdy: RdySettings,
+        backoff: Backoff,
+        config: ConnectionConfig,
+        max_reconnect_delay: Duration,
+        runtime: Runtime,
+    ) -> Self {
+        let plan = RdyPlan::new(rdy, core.max_in_flight.load(Ordering::Relaxed));
+        Self {
+            core,
+            plan,
+            backoff,
+            rng: fastrand::Rng::new(),
+            members: HashMap::new(),
+            next_id: 0,
+            nsqds: HashMap::new(),
+            config: Arc::new(config),
+            max_reconnect_delay,
+            runtime,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Runs until a shutdown is asked for, and through it.
+    pub(super) async fn run(mut self, fixed: Vec<Address>) {
+        for address in fixed {
+            self.supervise(address, true);
+        }
+        let core = self.core.clone();
+        loop {
+            let timeout = [self.plan.next_timeout(), self.backoff.next_timeout()].into_iter().flatten().min();
+            tokio::select! {
+                biased;
+                () = core.shutdown.requested.cancelled() => break,
+                () = core.changed.notified() => {}
+                () = sleep_until(timeout) => {}
+            }
+            self.take_notes();
+            self.apply_plan();
+        }
+        let report = self.shut_down().await;
+        // Who asks later finds it there.
+        core.shutdown.report.send_replace(Some(report));
+    }
+
+    fn take_notes(&mut self) {
+        let now = Instant::now();
+        let inbox = std::mem::take(&mut *self.core.inbox());
+        for connection in inbox.up {
+            self.join(now, connection);
+        }
+        for connection in inbox.down {
+            self.members.retain(|id, member| {
+                let gone = *member == connection;
+                if gone {
+                    self.plan.leave(*id);
+                }
+                !gone
+            });
+        }
+        if let Some(found) = inbox.found {
+            self.follow(found);
+        }
+        self.backoff.on_timeout(now);
+        // Of outcomes that came together the failure decides: backing off too long loses time, not messages.
+        for _ in 0..inbox.failures.min(1) {
+            self.backoff.on_failure(now, &mut self.rng);
+        }
+        if inbox.failures == 0 && inbox.successes > 0 {
+            self.backoff.on_success(now, &mut self.rng);
+        }
+    }
+
+    fn join(&mut self, now: Instant, connection: Handle) {
+        // One that went down before this was looked at is in the list of those too, behind.
+        let id = ConnectionId(self.next_id);
+        self.next_id += 1;
+        let most = connection.identified().map_or(0, |response| response.max_rdy_count);
+        self.plan.join(now, id, if most == 0 { gnsq_proto::limits::DEFAULT_MAX_RDY_COUNT } else { most });
+        self.members.insert(id, connection);
+    }
+
+    fn apply_plan(&mut self) {
+        let now = Instant::now();
+        let phase = self.backoff.phase();
+        self.core.probing.store(phase == Phase::Probing, Ordering::Relaxed);
+        self.core.backing_off.store(phase != Phase::Running, Ordering::Relaxed);
+        self.plan.set_demand(phase);
+        self.plan.set_paused(self.core.paused.load(Ordering::Relaxed));
+        self.plan.set_max_in_flight(self.core.max_in_flight.load(Ordering::Relaxed));
+        for (id, connection) in &self.members {
+            self.plan.report(now, *id, connection.take_facts());
+        }
+        for change in self.plan.plan(now, &mut self.rng) {
+            if let Some(connection) = self.members.get(&change.id) {
+                // One that has ended is about to leave the plan.
+                let _ = connection.send(Op::Share(change.share));
+            }
+        }
+    }
+
+    /// Connects to nsqds that were found, and leaves those that weren't once they are gone themselves.
+    fn follow(&mut self, found: Vec<Address>) {
+        self.nsqds.retain(|address, nsqd| {
+            let stays = nsqd.fixed || found.contains(address);
+            if !stays {
+                tracing::info!(nsqd = %address, "no longer listed by nsqlookupd");
+                nsqd.retire.cancel();
+            }
+            stays
+        });
+        for address in found {
+            self.supervise(address, false);
+        }
+    }
+
+    fn supervise(&mut self, address: Address, fixed: bool) {
+        if self.nsqds.contains_key(&address) {
+            return;
+        }
+        let retire = CancellationToken::new();
+        let supervisor = Supervisor {
+            address: address.clone(),
+            config: self.config.clone(),
+            max_reconnect_delay: self.max_reconnect_delay,
+            stop: self.stop.clone(),
+            retire: retire.clone(),
+        };
+        self.tasks.spawn_on(supervisor.run(self.core.clone()), &self.runtime);
+        self.nsqds.insert(address, Nsqd { retire, fixed });
+    }
+
+    /// Nothing is lost, and nothing waits for ever: see [`Consumer`](super::Consumer)'s promise.
+    async fn shut_down(self) -> ShutdownReport {
+        let core = &self.core;
+        let began = Instant::now();
+        let deadline = (began + core.settings.shutdown_timeout).into();
+        let finished_before = core.counters.finished.load(Ordering::Relaxed);
+        self.nsqds.values().for_each(|nsqd| nsqd.retire.cancel());
+        let connections = core.connections().clone();
+
+        // CLS goes first, or nsqd would send again what is given back behind it.
+        let closes: Vec<_> = connections.iter().map(|connection| (connection, connection.start_close())).collect();
+        let unstarted = core.queue.close();
+        let requeued_unstarted = unstarted.len() as u64;
+        drop(unstarted);
+
+        let confirmations = closes.into_iter().map(|(connection, close)| async move {
+            let confirmed = matches!(timeout_at(deadline, close).await, Ok(Ok(_)));
+            (!confirmed).then(|| connection.address().clone())
+        });
+        let drained = async {
+            // At the deadline the rest is counted below.
+            let _ = timeout_at(deadline, join_all(connections.iter().map(Handle::drained))).await;
+        };
+        let (unconfirmed, ()) = tokio::join!(join_all(confirmations), drained);
+
+        let requeued_unfinished = connections.iter().map(|connection| u64::from(connection.in_flight())).sum();
+        for connection in &connections {
+            // What has ended has nothing left to requeue.
+            let _ = connection.send(Op::RequeueAll);
+        }
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        ShutdownReport {
+            requeued_unstarted,
+            finished: core.counters.finished.load(Ordering::Relaxed) - finished_before,
+            requeued_unfinished,
+            unconfirmed: unconfirmed.into_iter().flatten().collect(),
+            took: began.elapsed(),
+        }
+    }
+}
+
+async fn sleep_until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,216 @@
+//! Consuming a channel from any number of nsqds.
+
+mod builder;
+mod core;
+#[cfg(feature = "http")]
+mod discovery;
+mod handler;
+mod inlet;
+mod manager;
+mod report;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+
+pub use self::builder::ConsumerBuilder;
+use self::core::Core;
+pub use self::handler::Requeue;
+use self::inlet::Inlet;
+pub use self::report::{ConsumerStats, ShutdownReport};
+use crate::error::Error;
+use crate::events::Signals;
+use crate::message::Message;
+use gnsq_proto::{ChannelName, TopicName};
+
+/// Takes the messages of a channel from one or several nsqds, named or found through nsqlookupd.
+///
+/// Use it as a [`Stream`] of messages that you answer yourself, or give it a handler with [`run`](Self::run).
+///
+/// Delivery is at least once, as NSQ's own. A message is finished only by a handler's success or your call; one that
+/// is dropped is requeued. Heartbeats, RDY and discovery wait for no handler.
+///
+/// **Shutdown** ([`ConsumerHandle::shutdown`], or a drop, in the background) takes no new messages, gives back at once
+/// what nobody has begun, waits for what is in hand up to the
+/// [time limit](ConsumerBuilder::shutdown_timeout), requeues the rest, and closes the connections when nsqd has
+/// read all of it. It tells in a [`ShutdownReport`].
+///
+/// ```no_run
+/// # async fn example() -> gnsq::Result<()> {
+/// use gnsq::{Consumer, Message};
+///
+/// let consumer = Consumer::builder("orders", "billing").nsqd("127.0.0.1:4150").max_in_flight(200).build()?;
+/// let handle = consumer.handle().clone();
+/// tokio::spawn(async move {
+///     tokio::signal::ctrl_c().await.ok();
+///     handle.shutdown().await;
+/// });
+/// let report = consumer
+///     .run(|message: Message| async move {
+///         println!("{:?}", message.body());
+///         Ok::<_, std::io::Error>(())
+///     })
+///     .await;
+/// println!("{report:?}");
+/// # Ok(())
+/// # }
+/// ```
+pub struct Consumer {
+    inlet: Inlet,
+    handle: ConsumerHandle,
+}
+
+/// Steers a [`Consumer`] from anywhere. Clones are the same consumer's.
+#[derive(Debug, Clone)]
+pub struct ConsumerHandle {
+    core: Arc<Core>,
+}
+
+impl Consumer {
+    /// Begins with the topic and channel, and the defaults. A name that can't be one makes
+    /// [`build`](ConsumerBuilder::build) fail.
+    pub fn builder<T, C>(topic: T, channel: C) -> ConsumerBuilder
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+        C: TryInto<ChannelName, Error: Into<Error>>,
+    {
+        ConsumerBuilder::new(topic, channel)
+    }
+
+    /// The next message; `None` when the consumer has been shut down. Messages whose time has run out are left out,
+    /// and those with too many attempts go to the give-up handler.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no message.
+    pub async fn recv(&mut self) -> Option<Message> {
+        self.inlet.next().await
+    }
+
+    /// Steers this consumer from elsewhere.
+    pub fn handle(&self) -> &ConsumerHandle {
+        &self.handle
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.handle.core
+    }
+}
+
+impl Stream for Consumer {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.inlet.poll_next(cx)
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = &self.core().settings;
+        f.debug_struct("Consumer")
+            .field("topic", &settings.topic)
+            .field("channel", &settings.channel)
+            .field("stats", &self.handle.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.handle.core.shutdown.requested.cancel();
+    }
+}
+
+impl ConsumerHandle {
+    /// Shuts the consumer down and tells how it went. Later calls give the same report.
+    pub async fn shutdown(&self) -> ShutdownReport {
+        self.core.shutdown.requested.cancel();
+        self.finished().await
+    }
+
+    /// Waits until the consumer is shut down by someone else.
+    pub async fn finished(&self) -> ShutdownReport {
+        let mut report = self.core.shutdown.report.subscribe();
+        // The sender lives in the same place as this handle, so it can't be gone.
+        let report = report.wait_for(Option::is_some).await.map(|report| report.clone());
+        report.ok().flatten().unwrap_or_default()
+    }
+
+    /// Takes no more messages for now. Those that were sent before still arrive.
+    pub fn pause(&self) {
+        self.set_paused(true);
+    }
+
+    /// Takes messages again.
+    pub fn resume(&self) {
+        self.set_paused(false);
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.core.paused.load(Ordering::Relaxed)
+    }
+
+    /// Changes how many messages may be unanswered at once, on all connections together; 0 takes none.
+    pub fn set_max_in_flight(&self, max_in_flight: u32) {
+        self.core.max_in_flight.store(max_in_flight, Ordering::Relaxed);
+        self.core.changed.notify_one();
+    }
+
+    /// How many messages may be unanswered at once.
+    pub fn max_in_flight(&self) -> u32 {
+        self.core.max_in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether some connection's messages in flight are at 85 % of its RDY or more: a batch that waits for more
+    /// messages should be worked on now, since few may come.
+    pub fn is_starved(&self) -> bool {
+        self.core.connections().iter().any(|connection| {
+            let in_flight = u64::from(connection.in_flight());
+            in_flight > 0 && in_flight * 100 >= u64::from(connection.ready_count()) * 85
+        })
+    }
+
+    /// How many messages were received and not answered yet.
+    pub fn total_in_flight(&self) -> u32 {
+        self.core.connections().iter().map(super::connection::Handle::in_flight).sum()
+    }
+
+    /// All connections' RDY together. It follows the load: a quiet connection has 1.
+    pub fn total_ready(&self) -> u32 {
+        self.core.connections().iter().map(super::connection::Handle::ready_count).sum()
+    }
+
+    /// The counters, at this moment.
+    pub fn stats(&self) -> ConsumerStats {
+        let counters = &self.core.counters;
+        ConsumerStats {
+            connections: self.core.connections().len(),
+            in_flight: self.total_in_flight(),
+            queued: self.core.queue.len(),
+            ready: self.total_ready(),
+            backing_off: self.core.backing_off.load(Ordering::Relaxed),
+            received: counters.received.load(Ordering::Relaxed),
+            finished: counters.finished.load(Ordering::Relaxed),
+            requeued: counters.requeued.load(Ordering::Relaxed),
+            expired: counters.expired.load(Ordering::Relaxed),
+            too_late: counters.too_late.load(Ordering::Relaxed),
+            given_up: counters.given_up.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What happens, as it happens.
+    pub fn signals(&self) -> &Signals {
+        &self.core.signals
+    }
+
+    fn set_paused(&self, paused: bool) {
+        self.core.paused.store(paused, Ordering::Relaxed);
+        self.core.changed.notify_one();
+    }
+}

@@ -1,0 +1,167 @@
+//! What can go wrong, told so that a caller can act on it.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gnsq_proto::connection::{ConnectionError, StateError};
+use gnsq_proto::{ErrorCode, LimitError, MessageId, NameError, ServerError};
+use thiserror::Error;
+
+use crate::address::{Address, AddressError};
+
+/// A result whose error is [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Any error of this crate's TCP clients. Cheap enough to clone: one cause can end many operations.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A topic or channel name that NSQ refuses. Nothing was sent.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A text that is no address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// A message or delay that is over a limit. Nothing was sent.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// An option whose value can't be used.
+    #[error("option {option}: {reason}")]
+    Option {
+        /// The option's name.
+        option: &'static str,
+        /// What is wrong with its value.
+        reason: String,
+    },
+    /// A command that the connection can't take now. Nothing was sent.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// No connection could be made.
+    #[error("can't connect to {address}: {source}")]
+    Connect {
+        /// The nsqd.
+        address: Address,
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
+    /// The socket failed, or nsqd closed it.
+    #[error("the connection to {address} is lost: {source}")]
+    Io {
+        /// The nsqd.
+        address: Address,
+        /// What the system says.
+        source: Arc<io::Error>,
+    },
+    /// The connection was ended because of what nsqd sent, or did not send.
+    #[error("the connection to {address} had to end: {source}")]
+    Connection {
+        /// The nsqd.
+        address: Address,
+        /// Why.
+        source: ConnectionError,
+    },
+    /// nsqd requires AUTH, and there is no secret to give.
+    #[error("{address} requires AUTH: this client has no secret to give")]
+    AuthRequired {
+        /// The nsqd.
+        address: Address,
+    },
+    /// nsqd refused a command with this error.
+    #[error("{address} refused: {source}")]
+    Refused {
+        /// The nsqd.
+        address: Address,
+        /// Its error.
+        source: ServerError,
+    },
+    /// The connection ended before the answer came.
+    #[error(
+        "{} {address}: {cause}",
+        if *.sent { "sent, but whether it was carried out is unknown, to" } else { "not carried out by" }
+    )]
+    Lost {
+        /// The nsqd.
+        address: Address,
+        /// Whether nsqd may have carried it out. If not, it can safely be sent again.
+        sent: bool,
+        /// Why the connection ended.
+        cause: Box<Error>,
+    },
+    /// No answer within the time allowed.
+    #[error("no answer within {after:?}{}", if *.sent { ": sent, but whether it was carried out is unknown" } else { ", and not sent" })]
+    Timeout {
+        /// The time allowed.
+        after: Duration,
+        /// Whether nsqd may have carried it out, or still will.
+        sent: bool,
+    },
+    /// No nsqd could be reached within the time allowed. Nothing was sent.
+    #[error("no nsqd is connected after {after:?}{}", .last.as_ref().map(|last| format!(", last: {last}")).unwrap_or_default())]
+    NoConnections {
+        /// The time allowed.
+        after: Duration,
+        /// The last failure, if there was one.
+        last: Option<Box<Error>>,
+    },
+    /// The message's time is over, and nsqd gives it to someone else: what was done with it may be done again.
+    #[error("message {id} has timed out: nsqd delivers it again")]
+    Expired {
+        /// The message.
+        id: MessageId,
+    },
+    /// This client was closed.
+    #[error("the client is closed")]
+    Closed,
+}
+
+impl Error {
+    /// Whether the same call may succeed later, or elsewhere, without a change of its arguments.
+    ///
+    /// After an error whose [outcome is unknown](Self::outcome_unknown), trying again may do the work twice.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Connect { .. }
+            | Self::Io { .. }
+            | Self::Lost { .. }
+            | Self::Timeout { .. }
+            | Self::NoConnections { .. }
+            | Self::Expired { .. } => true,
+            Self::Connection { source, .. } => match source {
+                ConnectionError::Server(error) => error.code().is_retryable(),
+                ConnectionError::Silent(_) => true,
+                _ => false,
+            },
+            Self::Refused { source, .. } => source.code().is_retryable(),
+            _ => false,
+        }
+    }
+
+    /// Whether time ran out.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::Timeout { .. } | Self::NoConnections { .. } | Self::Expired { .. } => true,
+            Self::Connect { source, .. } | Self::Io { source, .. } => source.kind() == io::ErrorKind::TimedOut,
+            Self::Connection { source, .. } => matches!(source, ConnectionError::Silent(_)),
+            _ => false,
+        }
+    }
+
+    /// Whether a publish that ended with this error may have been carried out nevertheless: nsqd's answer got
+    /// lost, or it failed in the middle of several messages.
+    pub fn outcome_unknown(&self) -> bool {
+        match self {
+            Self::Lost { sent, .. } | Self::Timeout { sent, .. } => *sent,
+            Self::Refused { source, .. } => *source.code() == ErrorCode::MpubFailed,
+            _ => false,
+        }
+    }
+}
+
+/// Names and addresses that are parsed already can't fail.
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}

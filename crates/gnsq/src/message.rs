@@ -1,0 +1,287 @@
+//! A message in the hands of the user.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use gnsq_proto::{MessageFrame, MessageId};
+
+use crate::address::Address;
+use crate::connection::{Handle, Op};
+use crate::error::{Error, Result};
+
+/// A message received, to be answered once: with [`finish`](Self::finish) or [`requeue`](Self::requeue).
+///
+/// One that is dropped unanswered is requeued at once. In a handler given to [`Consumer::run`](crate::Consumer::run)
+/// the handler's result answers it, unless it was answered before or [detached](Self::detach).
+pub struct Message {
+    frame: MessageFrame,
+    connection: Handle,
+    life: Life,
+}
+
+/// What is known of a message beside its content.
+#[derive(Debug, Default)]
+pub(crate) struct Lifetime {
+    answered: AtomicBool,
+    /// Whether its fate is in the user's hands, not in those of the handler's caller.
+    detached: AtomicBool,
+    /// When nsqd gives it to someone else, in the connection's nanoseconds.
+    deadline: AtomicU64,
+    /// Touches move the deadline no further.
+    cap: u64,
+}
+
+#[derive(Debug)]
+enum Life {
+    Own(Lifetime),
+    /// Shared with the one who called the handler.
+    Lent(Arc<Lifetime>),
+}
+
+impl Message {
+    pub(crate) fn new(frame: MessageFrame, connection: Handle, received: Instant, deadline: Instant) -> Self {
+        let max = connection.identified().map_or(0, |response| response.max_msg_timeout);
+        let cap = if max == 0 { deadline } else { received + Duration::from_millis(max) };
+        let life = Lifetime {
+            answered: AtomicBool::new(false),
+            detached: AtomicBool::new(true),
+            deadline: AtomicU64::new(connection.nanos(deadline)),
+            cap: connection.nanos(cap),
+        };
+        Self { frame, connection, life: Life::Own(life) }
+    }
+
+    /// The message's content. Cloning it copies no bytes.
+    pub fn body(&self) -> &Bytes {
+        &self.frame.body
+    }
+
+    /// Names the message; unique within a topic of one nsqd.
+    pub fn id(&self) -> MessageId {
+        self.frame.id
+    }
+
+    /// How often nsqd has delivered this message, this time included: 1 at first.
+    pub fn attempts(&self) -> u16 {
+        self.frame.attempts
+    }
+
+    /// When nsqd received the message, in nanoseconds since the Unix epoch.
+    pub fn timestamp(&self) -> i64 {
+        self.frame.timestamp
+    }
+
+    /// When nsqd received the message.
+    pub fn published_at(&self) -> SystemTime {
+        self.frame.published_at()
+    }
+
+    /// The nsqd that delivered the message.
+    pub fn nsqd(&self) -> &Address {
+        self.connection.address()
+    }
+
+    /// When nsqd will give the message to someone else, by this side's clock; [`touch`](Self::touch) moves it.
+    pub fn deadline(&self) -> Instant {
+        self.connection.instant(self.life().deadline.load(Ordering::Relaxed))
+    }
+
+    /// Whether [`deadline`](Self::deadline) has passed: what is done with the message now may be done twice.
+    pub fn is_expired(&self) -> bool {
+        self.expired_at(Instant::now())
+    }
+
+    /// The message is done: nsqd forgets it.
+    ///
+    /// Returns when the command is on its way; nsqd gives no receipt. Should it come too late nevertheless,
+    /// `on_error` tells.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Expired`] when its time is over: nsqd gives it to someone else, and nothing is sent.
+    /// [`Error::Io`] and the like when its connection has ended: nsqd gives it to someone else after its timeout.
+    pub fn finish(self) -> Result<()> {
+        self.answer(|| Op::Finish(self.id()))?;
+        self.connection.observer().finished(&self.connection, self.id());
+        Ok(())
+    }
+
+    /// The message goes back to its channel, to be delivered again after `delay` (whole milliseconds; nsqd lowers
+    /// it to its `--max-req-timeout`). It counts as a failure: a consumer backs off.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish).
+    pub fn requeue(self, delay: Duration) -> Result<()> {
+        self.requeue_with(delay, true)
+    }
+
+    /// As [`requeue`](Self::requeue), but no reason to slow down.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish).
+    pub fn requeue_without_backoff(self, delay: Duration) -> Result<()> {
+        self.requeue_with(delay, false)
+    }
+
+    /// Asks for more time: the message timeout again from now. nsqd allows no more than its `--max-msg-timeout`
+    /// (15 min) from the delivery; touches beyond have no effect.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish).
+    pub fn touch(&self) -> Result<()> {
+        let now = Instant::now();
+        if self.expired_at(now) {
+            return Err(Error::Expired { id: self.id() });
+        }
+        self.connection.send(Op::Touch(self.id()))?;
+        if let Some(response) = self.connection.identified() {
+            let life = self.life();
+            let deadline = self.connection.nanos(now + Duration::from_millis(response.msg_timeout));
+            life.deadline.store(deadline.min(life.cap), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Takes the message out of the hands of the handler's caller: its result no longer answers the message.
+    /// Use it to answer later, from elsewhere. Dropping the message still requeues it.
+    pub fn detach(&self) {
+        self.life().detached.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn expired_at(&self, now: Instant) -> bool {
+        self.connection.nanos(now) >= self.life().deadline.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn frame(&self) -> &MessageFrame {
+        &self.frame
+    }
+
+    /// Forgets the message without an answer: its time is over.
+    pub(crate) fn abandon(self) {
+        self.life().answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Lends the message to a handler: from now on what happens to it shows in `ticket`, whose former message is gone.
+    pub(crate) fn lend(&mut self, ticket: &mut Arc<Lifetime>) -> Loan {
+        let fresh = Lifetime {
+            answered: AtomicBool::new(false),
+            detached: AtomicBool::new(false),
+            deadline: AtomicU64::new(self.life().deadline.load(Ordering::Relaxed)),
+            cap: self.life().cap,
+        };
+        // Usually the last handler has dropped its message, and the memory can be used again.
+        match Arc::get_mut(ticket) {
+            Some(old) => *old = fresh,
+            None => *ticket = Arc::new(fresh),
+        }
+        self.life = Life::Lent(ticket.clone());
+        Loan { connection: self.connection.clone(), id: self.id(), life: Some(ticket.clone()) }
+    }
+
+    fn requeue_with(self, delay: Duration, backoff: bool) -> Result<()> {
+        self.answer(|| Op::Requeue(self.id(), delay))?;
+        self.connection.observer().requeued(&self.connection, self.id(), delay, backoff);
+        Ok(())
+    }
+
+    fn answer(&self, op: impl FnOnce() -> Op) -> Result<()> {
+        let life = self.life();
+        let late = self.expired_at(Instant::now());
+        if life.answered.swap(true, Ordering::AcqRel) || late {
+            return Err(Error::Expired { id: self.id() });
+        }
+        self.connection.send(op())
+    }
+
+    fn life(&self) -> &Lifetime {
+        match &self.life {
+            Life::Own(life) => life,
+            Life::Lent(life) => life,
+        }
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        let life = self.life();
+        if life.detached.load(Ordering::Relaxed) && !life.answered.swap(true, Ordering::AcqRel) {
+            requeue_dropped(&self.connection, self.id());
+        }
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("id", &self.id())
+            .field("attempts", &self.attempts())
+            .field("body_len", &self.body().len())
+            .field("nsqd", self.nsqd())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A message in a handler's hands, seen by the one who called it, who answers it unless that is done.
+/// Dropped without [`settle`](Self::settle), the message is requeued.
+#[derive(Debug)]
+pub(crate) struct Loan {
+    connection: Handle,
+    id: MessageId,
+    life: Option<Arc<Lifetime>>,
+}
+
+/// How a handler ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Verdict {
+    Finish,
+    Requeue { delay: Duration, backoff: bool },
+}
+
+impl Loan {
+    /// Answers the message as its handler decided, unless it answered or detached it itself.
+    pub(crate) fn settle(mut self, verdict: Verdict) -> Result<()> {
+        let Some(life) = self.life.take() else { return Ok(()) };
+        if life.detached.load(Ordering::Relaxed) || life.answered.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        if self.connection.nanos(Instant::now()) >= life.deadline.load(Ordering::Relaxed) {
+            return Err(Error::Expired { id: self.id });
+        }
+        let observer = self.connection.observer();
+        match verdict {
+            Verdict::Finish => {
+                self.connection.send(Op::Finish(self.id))?;
+                observer.finished(&self.connection, self.id);
+            }
+            Verdict::Requeue { delay, backoff } => {
+                self.connection.send(Op::Requeue(self.id, delay))?;
+                observer.requeued(&self.connection, self.id, delay, backoff);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if let Some(life) = self.life.take()
+            && !life.detached.load(Ordering::Relaxed)
+            && !life.answered.swap(true, Ordering::AcqRel)
+        {
+            requeue_dropped(&self.connection, self.id);
+        }
+    }
+}
+
+/// At once, and no failure: nobody has looked at it. When the connection has ended there is nobody to tell.
+fn requeue_dropped(connection: &Handle, id: MessageId) {
+    if connection.send(Op::Requeue(id, Duration::ZERO)).is_ok() {
+        connection.observer().requeued(connection, id, Duration::ZERO, false);
+    }
+}

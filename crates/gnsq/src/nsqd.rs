@@ -1,0 +1,358 @@
+//! One connection to an nsqd, with every command of the protocol.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use gnsq_proto::connection::StateError;
+use gnsq_proto::{ChannelName, Command, IdentifyResponse, MessageId, ServerError, TopicName};
+
+use crate::address::Address;
+use crate::budget::Budget;
+use crate::config::ConnectionConfig;
+use crate::connection::{Handle, Observer, Op, Reply};
+use crate::error::{Error, Result};
+use crate::events::{CloseEvent, ErrorEvent, FinishEvent, MessageEvent, RequeueEvent, ResponseEvent, Signals};
+use crate::message::Message;
+use crate::queue::Queue;
+use crate::runtime::Io;
+
+/// One connection to an nsqd: the commands as they are, for those who want neither a [`Producer`](crate::Producer) nor
+/// a [`Consumer`](crate::Consumer). It doesn't reconnect.
+///
+/// A task drives it: heartbeats are answered also while nobody calls anything. Messages wait in a queue, bounded by
+/// twice the RDY; what comes beyond goes back. Dropping it closes the connection, after all commands are sent.
+///
+/// ```no_run
+/// # async fn example() -> gnsq::Result<()> {
+/// use gnsq::NsqdTcpClient;
+///
+/// let nsqd = NsqdTcpClient::connect("127.0.0.1:4150").await?;
+/// nsqd.identify().await?;
+/// nsqd.publish("orders", "one coffee").await?;
+/// nsqd.subscribe("orders", "kitchen").await?;
+/// nsqd.ready(1)?;
+/// if let Some(message) = nsqd.recv().await {
+///     message.finish()?;
+/// }
+/// nsqd.start_close().await?;
+/// nsqd.close().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct NsqdTcpClient {
+    connection: Handle,
+    inbox: Arc<Inbox>,
+    config: Arc<ConnectionConfig>,
+    budget: Arc<Budget>,
+    subscribed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    queue: Queue,
+    signals: Signals,
+}
+
+impl NsqdTcpClient {
+    /// Connects with the default options, on the current runtime, and sends the protocol's magic.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Address`] or [`Error::Connect`].
+    pub async fn connect<A>(address: A) -> Result<Self>
+    where
+        A: TryInto<Address, Error: Into<Error>>,
+    {
+        Self::connect_with(address, ConnectionConfig::new(), &Io::Current).await
+    }
+
+    /// Connects with these options, the I/O running there.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect), and [`Error::Option`].
+    pub async fn connect_with<A>(address: A, config: ConnectionConfig, io: &Io) -> Result<Self>
+    where
+        A: TryInto<Address, Error: Into<Error>>,
+    {
+        let address = address.try_into().map_err(Into::into)?;
+        config.check()?;
+        let config = Arc::new(config);
+        let inbox = Arc::new(Inbox::default());
+        let opening = {
+            let (config, inbox) = (config.clone(), inbox.clone());
+            async move { Handle::open(&address, &config, inbox).await }
+        };
+        // The connection belongs to the runtime that opens it.
+        let connection = io.handle()?.spawn(opening).await.map_err(|_| Error::Closed)??;
+        let budget = Budget::new(MAX_OUTSTANDING, MAX_OUTSTANDING_BYTES);
+        Ok(Self { connection, inbox, config, budget, subscribed: AtomicBool::new(false) })
+    }
+
+    /// Tells nsqd who this is and asks for what the options say; returns what it grants. The first command.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] when it isn't; [`Error::Refused`], [`Error::Lost`] or [`Error::Timeout`].
+    pub async fn identify(&self) -> Result<IdentifyResponse> {
+        self.connection.identify().await?;
+        Ok(self.connection.identified().cloned().unwrap_or_default())
+    }
+
+    /// Subscribes to a channel. Messages come after [`ready`](Self::ready).
+    ///
+    /// # Errors
+    ///
+    /// As [`identify`](Self::identify), and [`Error::Name`].
+    pub async fn subscribe<T, C>(&self, topic: T, channel: C) -> Result<()>
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+        C: TryInto<ChannelName, Error: Into<Error>>,
+    {
+        let topic = topic.try_into().map_err(Into::into)?;
+        let channel = channel.try_into().map_err(Into::into)?;
+        self.connection.subscribe(topic, channel).await?;
+        self.subscribed.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Publishes one message; returns when nsqd has confirmed it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Name`] and [`Error::Limit`]: refused, nothing was sent. [`Error::Refused`], [`Error::Lost`],
+    /// [`Error::Timeout`].
+    pub async fn publish<T>(&self, topic: T, body: impl Into<Bytes>) -> Result<()>
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+    {
+        let topic = topic.try_into().map_err(Into::into)?;
+        let body = body.into();
+        self.config.limits.check_message(&body)?;
+        let size = body.len();
+        self.send(Command::Pub { topic, body }, size).await
+    }
+
+    /// Publishes one message that nsqd delivers after `delay` (whole milliseconds).
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub async fn publish_deferred<T>(&self, topic: T, body: impl Into<Bytes>, delay: Duration) -> Result<()>
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+    {
+        let topic = topic.try_into().map_err(Into::into)?;
+        let body = body.into();
+        self.config.limits.check_message(&body)?;
+        self.config.limits.check_delay(delay)?;
+        let size = body.len();
+        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        self.send(Command::Dpub { topic, delay_ms, body }, size).await
+    }
+
+    /// Publishes several messages with one command.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub async fn multipublish<T, B>(&self, topic: T, bodies: impl IntoIterator<Item = B>) -> Result<()>
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+        B: Into<Bytes>,
+    {
+        let topic = topic.try_into().map_err(Into::into)?;
+        let bodies: Vec<Bytes> = bodies.into_iter().map(Into::into).collect();
+        self.config.limits.check_messages(&bodies)?;
+        let size = bodies.iter().map(|body| body.len() + 4).sum();
+        self.send(Command::Mpub { topic, bodies }, size).await
+    }
+
+    /// Allows nsqd to have `count` messages in flight here, at most the `max_rdy_count` that it told.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] without a subscription, [`Error::Option`] above nsqd's maximum; the connection's end.
+    pub fn ready(&self, count: u32) -> Result<()> {
+        let most = self.connection.identified().map_or(0, |response| response.max_rdy_count);
+        if most > 0 && count > most {
+            let reason = format!("{count} is more than {most}, nsqd's --max-rdy-count");
+            return Err(Error::Option { option: "ready", reason });
+        }
+        self.command("RDY", Op::Ready(count))
+    }
+
+    /// The message is done. Use [`Message::finish`] where there is a message: it knows when it is too late.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] without a subscription; the connection's end.
+    pub fn finish(&self, id: MessageId) -> Result<()> {
+        self.command("FIN", Op::Finish(id))?;
+        self.inbox.finished(&self.connection, id);
+        Ok(())
+    }
+
+    /// The message goes back to its channel, after `delay` (whole milliseconds).
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish).
+    pub fn requeue(&self, id: MessageId, delay: Duration) -> Result<()> {
+        self.command("REQ", Op::Requeue(id, delay))?;
+        self.inbox.requeued(&self.connection, id, delay, true);
+        Ok(())
+    }
+
+    /// Asks for more time for the message.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish).
+    pub fn touch(&self, id: MessageId) -> Result<()> {
+        self.command("TOUCH", Op::Touch(id))
+    }
+
+    /// Does nothing, on the wire.
+    ///
+    /// # Errors
+    ///
+    /// The connection's end.
+    pub fn nop(&self) -> Result<()> {
+        self.connection.send(Op::Nop)
+    }
+
+    /// The next message; `None` when the connection has ended and all were taken.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no message.
+    pub async fn recv(&self) -> Option<Message> {
+        std::future::poll_fn(|cx| self.inbox.queue.poll_pop(cx)).await
+    }
+
+    /// Asks for no more messages (CLS), and waits until nsqd says that it sends none (`CLOSE_WAIT`). Messages in
+    /// hand can still be answered.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::State`] without a subscription; [`Error::Lost`], [`Error::Timeout`].
+    pub async fn start_close(&self) -> Result<()> {
+        self.connection.start_close().await.map(drop)
+    }
+
+    /// Sends what is to be sent, then closes the connection; returns when it has ended. Messages that nobody took
+    /// are requeued.
+    pub async fn close(&self) {
+        drop(self.inbox.queue.close());
+        // One that has ended needs no closing.
+        let _ = self.connection.send(Op::Close);
+        self.connection.ended().await;
+    }
+
+    /// Waits for the connection's end, and tells why it ended.
+    pub async fn closed(&self) -> Error {
+        self.connection.ended().await
+    }
+
+    /// Whether the connection is there.
+    pub fn is_connected(&self) -> bool {
+        !self.connection.has_ended()
+    }
+
+    /// The nsqd.
+    pub fn address(&self) -> &Address {
+        self.connection.address()
+    }
+
+    /// How many messages were received and not answered yet.
+    pub fn in_flight(&self) -> u32 {
+        self.connection.in_flight()
+    }
+
+    /// The RDY that nsqd was told last.
+    pub fn ready_count(&self) -> u32 {
+        self.connection.ready_count()
+    }
+
+    /// When the last message came.
+    pub fn last_message(&self) -> Option<Instant> {
+        self.connection.last_message()
+    }
+
+    /// What happens, as it happens.
+    pub fn signals(&self) -> &Signals {
+        &self.inbox.signals
+    }
+
+    async fn send(&self, command: Command, size: usize) -> Result<()> {
+        let timeout = self.config.answer_timeout;
+        let deadline = Instant::now() + timeout;
+        let room = tokio::time::timeout_at(deadline.into(), self.budget.acquire(size)).await;
+        let permit = room.map_err(|_| Error::Timeout { after: timeout, sent: false })?;
+        let (reply, answer) = Reply::new(Some(permit));
+        self.connection.send(Op::Publish(command, reply, deadline))?;
+        match answer.await {
+            Ok(result) => result.map(drop).map_err(|failure| self.connection.error(failure, timeout)),
+            Err(_) => Err(self.connection.end()),
+        }
+    }
+
+    fn command(&self, name: &'static str, op: Op) -> Result<()> {
+        if !self.subscribed.load(Ordering::Relaxed) {
+            return Err(StateError::new(name, "before a channel is subscribed").into());
+        }
+        self.connection.send(op)
+    }
+}
+
+impl Drop for NsqdTcpClient {
+    fn drop(&mut self) {
+        drop(self.inbox.queue.close());
+        // One that has ended needs no closing.
+        let _ = self.connection.send(Op::Close);
+    }
+}
+
+impl Observer for Inbox {
+    fn messages(&self, _connection: &Handle, batch: &mut Vec<Message>) {
+        if self.signals.on_message.is_connected() {
+            for message in &*batch {
+                self.signals.on_message.emit(|| MessageEvent::new(message));
+            }
+        }
+        self.queue.push(batch);
+    }
+
+    fn finished(&self, connection: &Handle, id: MessageId) {
+        self.signals.on_finish.emit(|| FinishEvent { nsqd: connection.address().clone(), id });
+    }
+
+    fn requeued(&self, connection: &Handle, id: MessageId, delay: Duration, backoff: bool) {
+        let nsqd = || connection.address().clone();
+        self.signals.on_requeue.emit(|| RequeueEvent { nsqd: nsqd(), id, delay, backoff });
+    }
+
+    fn response(&self, connection: &Handle, data: &[u8]) {
+        self.signals
+            .on_response
+            .emit(|| ResponseEvent { nsqd: connection.address().clone(), data: Bytes::copy_from_slice(data) });
+    }
+
+    fn error(&self, connection: &Handle, error: &ServerError) {
+        self.signals.on_error.emit(|| ErrorEvent { nsqd: connection.address().clone(), error: error.clone() });
+    }
+
+    fn closed(&self, connection: &Handle, cause: &Error) {
+        // What waits can still be taken, though no longer answered; whoever waits for more is told.
+        self.queue.end();
+        self.signals.on_close.emit(|| CloseEvent { nsqd: connection.address().clone(), cause: cause.clone() });
+    }
+}
+
+/// The bounds on publishes without an answer; one more waits.
+const MAX_OUTSTANDING: u32 = 10_000;
+const MAX_OUTSTANDING_BYTES: u32 = 64 * 1024 * 1024;

@@ -1,0 +1,57 @@
+//! Where the I/O of clients runs.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::error::{Error, Result};
+
+/// Where a client's I/O runs: its sockets, heartbeats, timers and discovery. Handlers always run where
+/// [`Consumer::run`](crate::Consumer::run) is awaited.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Io {
+    /// On one thread of this crate's own, shared by all clients of the process and started with the first.
+    /// Nothing that the program does can delay heartbeats there: a handler may block its thread.
+    Dedicated,
+    /// On the runtime that builds the client. Saves two changes of thread a round trip, and relies on nobody
+    /// blocking that runtime's threads for long.
+    Current,
+    /// On a given runtime.
+    Runtime(Handle),
+}
+
+impl Io {
+    /// The runtime that is meant.
+    ///
+    /// # Errors
+    ///
+    /// When there is no current runtime, or no thread can be started.
+    pub(crate) fn handle(&self) -> Result<Handle> {
+        match self {
+            Self::Dedicated => dedicated(),
+            Self::Current => Handle::try_current().map_err(|error| unusable(&error)),
+            Self::Runtime(handle) => Ok(handle.clone()),
+        }
+    }
+}
+
+/// The shared runtime, which lives as long as the process.
+fn dedicated() -> Result<Handle> {
+    static SHARED: Mutex<Option<Runtime>> = Mutex::new(None);
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(runtime) = &*shared {
+        return Ok(runtime.handle().clone());
+    }
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("gnsq-io")
+        .enable_all()
+        .build()
+        .map_err(|error| unusable(&error))?;
+    Ok(shared.insert(runtime).handle().clone())
+}
+
+fn unusable(error: &dyn std::error::Error) -> Error {
+    Error::Option { option: "io", reason: error.to_string() }
+}
