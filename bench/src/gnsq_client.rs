@@ -1,0 +1,79 @@
+//! The same work with gnsq.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use gnsq::{Consumer, Io, Message, Producer, TopicName};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{BATCH, BODY, CHANNEL, Client, MAX_IN_FLIGHT, OUTSTANDING, TOPIC, Work, usage};
+
+pub(crate) fn run(work: Work, client: Client, address: SocketAddr) {
+    let (runtime, io) = match client {
+        Client::GnsqOneThread => (Builder::new_current_thread().enable_all().build(), Io::Current),
+        _ => (Builder::new_multi_thread().enable_all().build(), Io::Dedicated),
+    };
+    let runtime: Runtime = runtime.expect("threads can be started");
+    match work {
+        Work::Consume => runtime.block_on(consume(address, io, work.messages())),
+        Work::Publish => runtime.block_on(publish(address, work.messages())),
+        Work::Multipublish => runtime.block_on(multipublish(address, work.messages())),
+    }
+}
+
+async fn consume(address: SocketAddr, io: Io, messages: usize) {
+    let builder = Consumer::builder(TOPIC, CHANNEL).nsqd(address).max_in_flight(MAX_IN_FLIGHT).io(io);
+    let consumer = builder.build().expect("the options are right");
+    let handle = consumer.handle().clone();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let watch = std::env::var_os("BENCH_MEMORY").is_some();
+    consumer
+        .run(move |_: Message| {
+            let count = seen.fetch_add(1, Ordering::Relaxed) + 1;
+            if watch && count.is_multiple_of(500_000) {
+                println!("after {count} messages: {} KiB resident", usage::memory_kib());
+            }
+            if count == messages {
+                let handle = handle.clone();
+                tokio::spawn(async move { handle.shutdown().await });
+            }
+            std::future::ready(Ok::<_, std::io::Error>(()))
+        })
+        .await;
+}
+
+async fn publish(address: SocketAddr, messages: usize) {
+    let producer = producer(address);
+    let topic = TopicName::new(TOPIC).expect("it is a name");
+    let body = Bytes::from(vec![b'x'; BODY]);
+    let tasks: Vec<_> = (0..OUTSTANDING)
+        .map(|_| {
+            let (producer, topic, body) = (producer.clone(), topic.clone(), body.clone());
+            tokio::spawn(async move {
+                for _ in 0..messages / OUTSTANDING {
+                    producer.publish(&topic, body.clone()).await.expect("nsqd confirms");
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("it publishes");
+    }
+    producer.close().await;
+}
+
+async fn multipublish(address: SocketAddr, messages: usize) {
+    let producer = producer(address);
+    let topic = TopicName::new(TOPIC).expect("it is a name");
+    let body = Bytes::from(vec![b'x'; BODY]);
+    for _ in 0..messages / BATCH {
+        producer.multipublish(&topic, vec![body.clone(); BATCH]).await.expect("nsqd confirms");
+    }
+    producer.close().await;
+}
+
+fn producer(address: SocketAddr) -> Producer {
+    Producer::builder().nsqd(address).build().expect("the options are right")
+}

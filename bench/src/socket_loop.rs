@@ -1,0 +1,111 @@
+//! The least work that does the job: what no client can beat by much.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use crate::{BATCH, BODY, CHANNEL, MAX_IN_FLIGHT, OUTSTANDING, TOPIC, Work};
+
+pub(crate) fn run(work: Work, address: SocketAddr) {
+    let mut socket = TcpStream::connect(address).expect("nsqd listens");
+    socket.set_nodelay(true).expect("it is a TCP socket");
+    socket.write_all(b"  V2").expect("nsqd reads");
+    match work {
+        Work::Consume => consume(&mut socket, work.messages()),
+        Work::Publish => publish(&mut socket, work.messages()),
+        Work::Multipublish => multipublish(&mut socket, work.messages()),
+    }
+}
+
+/// Fills the channel for a consumer.
+pub(crate) fn preload(address: SocketAddr, messages: usize) {
+    let mut socket = TcpStream::connect(address).expect("nsqd listens");
+    socket.write_all(b"  V2").expect("nsqd reads");
+    multipublish(&mut socket, messages);
+}
+
+fn consume(socket: &mut TcpStream, messages: usize) {
+    let hello = format!("SUB {TOPIC} {CHANNEL}\nRDY {MAX_IN_FLIGHT}\n");
+    socket.write_all(hello.as_bytes()).expect("nsqd reads");
+    let mut input = vec![0; 256 * 1024];
+    let mut answers = Vec::new();
+    let (mut filled, mut finished) = (0, 0);
+    while finished < messages {
+        filled += read(socket, &mut input[filled..]);
+        let mut at = 0;
+        while let Some((kind, data, end)) = frame(&input[at..filled]) {
+            match kind {
+                2 => {
+                    answers.extend_from_slice(b"FIN ");
+                    answers.extend_from_slice(&data[10..26]);
+                    answers.push(b'\n');
+                    finished += 1;
+                }
+                0 if data == b"_heartbeat_" => answers.extend_from_slice(b"NOP\n"),
+                0 => {}
+                _ => panic!("nsqd refuses: {}", String::from_utf8_lossy(data)),
+            }
+            at += end;
+        }
+        input.copy_within(at..filled, 0);
+        filled -= at;
+        socket.write_all(&answers).expect("nsqd reads");
+        answers.clear();
+    }
+}
+
+fn publish(socket: &mut TcpStream, messages: usize) {
+    let mut command = format!("PUB {TOPIC}\n").into_bytes();
+    command.extend(u32::try_from(BODY).expect("a body is small").to_be_bytes());
+    command.extend([b'x'; BODY]);
+    answered(socket, &command, messages, OUTSTANDING);
+}
+
+fn multipublish(socket: &mut TcpStream, messages: usize) {
+    let mut command = format!("MPUB {TOPIC}\n").into_bytes();
+    let size = |bytes: usize| u32::try_from(bytes).expect("a batch is small").to_be_bytes();
+    command.extend(size(4 + BATCH * (4 + BODY)));
+    command.extend(size(BATCH));
+    for _ in 0..BATCH {
+        command.extend(size(BODY));
+        command.extend([b'x'; BODY]);
+    }
+    answered(socket, &command, messages / BATCH, 1);
+}
+
+/// Sends `command` so many times, with so many unanswered at once.
+fn answered(socket: &mut TcpStream, command: &[u8], times: usize, outstanding: usize) {
+    let mut input = vec![0; 64 * 1024];
+    let (mut filled, mut sent, mut done) = (0, 0, 0);
+    let mut output = Vec::new();
+    while done < times {
+        while sent < times && sent - done < outstanding {
+            output.extend_from_slice(command);
+            sent += 1;
+        }
+        socket.write_all(&output).expect("nsqd reads");
+        output.clear();
+        filled += read(socket, &mut input[filled..]);
+        let mut at = 0;
+        while let Some((kind, data, end)) = frame(&input[at..filled]) {
+            assert_eq!((kind, data), (0, &b"OK"[..]), "nsqd refuses");
+            done += 1;
+            at += end;
+        }
+        input.copy_within(at..filled, 0);
+        filled -= at;
+    }
+}
+
+fn read(socket: &mut TcpStream, buffer: &mut [u8]) -> usize {
+    let count = socket.read(buffer).expect("nsqd answers");
+    assert!(count > 0, "nsqd closed the connection");
+    count
+}
+
+/// The first frame's type and data, and where it ends.
+fn frame(input: &[u8]) -> Option<(u32, &[u8], usize)> {
+    let size = u32::from_be_bytes(*input.first_chunk()?) as usize;
+    let frame = input.get(4..4 + size)?;
+    let (kind, data) = frame.split_first_chunk()?;
+    Some((u32::from_be_bytes(*kind), data, 4 + size))
+}
