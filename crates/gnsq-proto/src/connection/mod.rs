@@ -99,7 +99,9 @@ pub struct Connection<W> {
     /// What was asked for, until the answer comes.
     request: Option<IdentifyRequest>,
     response: Option<IdentifyResponse>,
-    upgrading: Option<Upgrading<W>>,
+    /// nsqd's answer to IDENTIFY, held back while there are `upgrades` to do.
+    identify_answer: Bytes,
+    upgrades: VecDeque<Upgrade>,
     /// Events that don't come from the input, oldest first.
     events: VecDeque<Event<W>>,
     failure: Option<ServerError>,
@@ -119,15 +121,6 @@ enum Phase {
     Failed,
 }
 
-/// IDENTIFY's waiter, until the last upgrade is confirmed.
-#[derive(Debug)]
-struct Upgrading<W> {
-    identify: Answer<W>,
-    answer: Bytes,
-    current: Upgrade,
-    rest: VecDeque<Upgrade>,
-}
-
 impl<W> Connection<W> {
     /// A connection whose socket was just opened; its first output is the protocol's magic.
     pub fn new(now: Instant) -> Self {
@@ -144,7 +137,8 @@ impl<W> Connection<W> {
             liveness: Liveness::new(Some(DEFAULT_HEARTBEAT_INTERVAL), now),
             request: None,
             response: None,
-            upgrading: None,
+            identify_answer: Bytes::new(),
+            upgrades: VecDeque::new(),
             events: VecDeque::new(),
             failure: None,
         }
@@ -405,11 +399,7 @@ impl<W> Connection<W> {
 
     /// The caller has done the change that [`Event::Upgrade`] asked for.
     pub fn upgraded(&mut self) {
-        if let Some(Upgrading { current, .. }) = &self.upgrading
-            && self.phase == Phase::Switching
-        {
-            let (asked, end) = (Asked::Upgrade(*current), self.output.queued());
-            self.answers.push(Answer { asked, waiter: None, deadline: None, end });
+        if self.phase == Phase::Switching {
             self.phase = Phase::Identifying;
         }
     }
@@ -418,10 +408,7 @@ impl<W> Connection<W> {
     pub fn fail(&mut self) -> Vec<(W, Loss)> {
         self.phase = Phase::Failed;
         self.in_flight.clear();
-        let mut losses = self.answers.fail(self.failure.as_ref(), self.output.sent());
-        let identify = self.upgrading.take().and_then(|upgrading| upgrading.identify.waiter);
-        losses.extend(identify.map(|waiter| (waiter, self.failure.clone().map_or(Loss::Unknown, Loss::Refused))));
-        losses
+        self.answers.fail(self.failure.as_ref(), self.output.sent())
     }
 
     fn ask(&mut self, asked: Asked, command: Command, waiter: W, deadline: Option<Instant>) {
@@ -440,62 +427,58 @@ impl<W> Connection<W> {
             Asked::Upgrade(_) | Asked::Sub | Asked::Publish => data == OK,
             Asked::Close => data == CLOSE_WAIT,
         };
-        let Some(answer) = self.answers.pop().filter(|_| fits) else { return Err(unexpected(&data, asked.name())) };
+        // Who asked stays in the queue until the answer is known to be one, so that `fail` can tell the others.
+        if !fits {
+            return Err(unexpected(&data, asked.name()));
+        }
         match asked {
-            Asked::Identify => self.on_identified(answer, data, now),
+            Asked::Identify => {
+                self.upgrades = self.negotiate(&data, now)?;
+                self.identify_answer = data;
+                self.next_upgrade()
+            }
             Asked::Upgrade(_) => self.next_upgrade(),
-            _ => Ok(Some(Event::Answer(answer.waiter, data))),
+            _ => Ok(self.answer(data)),
         }
     }
 
-    fn on_identified(
-        &mut self,
-        identify: Answer<W>,
-        answer: Bytes,
-        now: Instant,
-    ) -> Result<Option<Event<W>>, ConnectionError> {
+    fn answer(&mut self, data: Bytes) -> Option<Event<W>> {
+        self.answers.pop().map(|answer| Event::Answer(answer.waiter, data))
+    }
+
+    /// Takes over what nsqd answered to IDENTIFY; returns the upgrades to do.
+    fn negotiate(&mut self, answer: &[u8], now: Instant) -> Result<VecDeque<Upgrade>, ConnectionError> {
         let request = self.request.clone().unwrap_or_default();
         self.liveness.set_interval(heartbeat_interval(&request), now);
-        let mut steps = VecDeque::new();
         if answer == OK {
             // A server without negotiation grants nothing, and uses the message timeout that was asked for.
-            steps.extend(upgrade::steps(&request, &IdentifyResponse::default())?);
             if let Some(timeout) = request.msg_timeout.and_then(|ms| u64::try_from(ms).ok()).filter(|ms| *ms > 0) {
                 self.in_flight.set_timeouts(Duration::from_millis(timeout), DEFAULT_MAX_MSG_TIMEOUT);
             }
-        } else {
-            let response: IdentifyResponse = serde_json::from_slice(&answer)
-                .map_err(|error| ConnectionError::IdentifyResponse(error.to_string()))?;
-            steps.extend(upgrade::steps(&request, &response)?);
-            self.in_flight.set_timeouts(
-                millis_or(response.msg_timeout, DEFAULT_MSG_TIMEOUT),
-                millis_or(response.max_msg_timeout, DEFAULT_MAX_MSG_TIMEOUT),
-            );
-            self.response = Some(response);
+            return upgrade::steps(&request, &IdentifyResponse::default());
         }
-        let Some(current) = steps.pop_front() else {
-            self.phase = Phase::Open;
-            return Ok(Some(Event::Answer(identify.waiter, answer)));
-        };
-        self.upgrading = Some(Upgrading { identify, answer, current, rest: steps });
-        self.switch(current)
+        let response: IdentifyResponse =
+            serde_json::from_slice(answer).map_err(|error| ConnectionError::IdentifyResponse(error.to_string()))?;
+        let steps = upgrade::steps(&request, &response)?;
+        self.in_flight.set_timeouts(
+            millis_or(response.msg_timeout, DEFAULT_MSG_TIMEOUT),
+            millis_or(response.max_msg_timeout, DEFAULT_MAX_MSG_TIMEOUT),
+        );
+        self.response = Some(response);
+        Ok(steps)
     }
 
+    /// IDENTIFY's place in the queue, with its waiter and deadline, stands for each upgrade's `OK` in turn.
     fn next_upgrade(&mut self) -> Result<Option<Event<W>>, ConnectionError> {
-        let Some(mut upgrading) = self.upgrading.take() else { return Ok(None) };
-        if let Some(next) = upgrading.rest.pop_front() {
-            upgrading.current = next;
-            self.upgrading = Some(upgrading);
-            return self.switch(next);
-        }
-        self.phase = Phase::Open;
-        Ok(Some(Event::Answer(upgrading.identify.waiter, upgrading.answer)))
-    }
-
-    fn switch(&mut self, upgrade: Upgrade) -> Result<Option<Event<W>>, ConnectionError> {
+        let Some(upgrade) = self.upgrades.pop_front() else {
+            self.phase = Phase::Open;
+            let data = std::mem::take(&mut self.identify_answer);
+            return Ok(self.answer(data));
+        };
         if upgrade == Upgrade::Tls && !self.input.is_empty() {
             return Err(ConnectionError::ClearText);
         }
+        self.answers.set_front(Asked::Upgrade(upgrade));
         self.phase = Phase::Switching;
         Ok(Some(Event::Upgrade(upgrade)))
     }

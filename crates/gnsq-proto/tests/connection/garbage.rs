@@ -1,9 +1,13 @@
 //! A peer that doesn't keep to the protocol.
 
-use gnsq_proto::connection::{ConnectionError, Loss};
+use bytes::Bytes;
+use gnsq_proto::IdentifyRequest;
+use gnsq_proto::connection::{ConnectionError, Event, Loss};
 use gnsq_proto::frame::FrameError;
+use proptest::collection::vec;
+use proptest::prelude::*;
 
-use crate::support::{Dialogue, answer, channel, ok, response, topic, wire};
+use crate::support::{Dialogue, answer, channel, error, message_frame, negotiating, ok, response, topic, wire};
 
 fn unexpected(answer: &str, asked: &'static str) -> ConnectionError {
     ConnectionError::UnexpectedResponse { answer: answer.into(), asked }
@@ -20,14 +24,17 @@ fn an_answer_that_does_not_fit_ends_the_connection() {
     let mut dialogue = Dialogue::new();
     dialogue.publish(1);
     assert_eq!(dialogue.fatal(&response("CLOSE_WAIT")), unexpected("CLOSE_WAIT", "a publish"));
+    assert_eq!(dialogue.fail(), [(1, Loss::NotSent)]);
 
     let mut dialogue = Dialogue::new();
     dialogue.connection.subscribe(topic(), channel(), 1, None).unwrap();
     assert_eq!(dialogue.fatal(&response("{}")), unexpected("{}", "SUB"));
+    assert_eq!(dialogue.fail(), [(1, Loss::NotSent)]);
 
     let mut dialogue = Dialogue::subscribed();
     dialogue.connection.start_close(1, None).unwrap();
     assert_eq!(dialogue.fatal(&ok()), unexpected("OK", "CLS"));
+    assert_eq!(dialogue.fail(), [(1, Loss::NotSent)]);
 }
 
 #[test]
@@ -78,4 +85,49 @@ fn what_came_before_the_garbage_is_delivered() {
     let error = FrameError::TooLarge { size: http, limit: 16 * 1024 * 1024 };
     assert_eq!(dialogue.connection.poll_event(dialogue.now), Err(error.into()));
     assert_eq!(dialogue.fail(), [(2, Loss::Unknown)]);
+}
+
+/// Frames that make sense here and there, and bytes that don't.
+fn peer_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        4 => Just(wire([&ok()]).to_vec()),
+        2 => Just(wire([&message_frame(1)]).to_vec()),
+        1 => Just(wire([&response("_heartbeat_")]).to_vec()),
+        1 => Just(wire([&response(r#"{"tls_v1":true,"snappy":true}"#)]).to_vec()),
+        1 => Just(wire([&error("E_FIN_FAILED x")]).to_vec()),
+        1 => Just(wire([&error("E_INVALID x")]).to_vec()),
+        1 => vec(any::<u8>(), 0..20),
+    ];
+    vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_peer_sends_every_waiter_ends_once(stream in peer_bytes(), identify: bool, switches: bool) {
+        let mut dialogue = Dialogue::new();
+        if identify {
+            let all = IdentifyRequest { tls_v1: switches, snappy: true, ..negotiating() };
+            dialogue.identify(all);
+        } else {
+            dialogue.connection.auth(Bytes::from_static(b"secret"), 0, None).unwrap();
+            dialogue.connection.subscribe(topic(), channel(), 1, None).unwrap();
+            dialogue.publish(2);
+        }
+        let asked = u32::try_from(dialogue.connection.outstanding()).unwrap();
+        let mut ended = Vec::new();
+        for byte in stream {
+            dialogue.connection.input().extend_from_slice(&[byte]);
+            dialogue.connection.received(dialogue.now);
+            loop {
+                match dialogue.connection.poll_event(dialogue.now) {
+                    Ok(Some(Event::Answer(waiter, _))) => ended.extend(waiter),
+                    Ok(Some(Event::Upgrade(_))) => dialogue.connection.upgraded(),
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(_) => break,
+                }
+            }
+        }
+        ended.extend(dialogue.fail().into_iter().map(|(waiter, _)| waiter));
+        prop_assert_eq!(ended, (0..asked).collect::<Vec<_>>());
+    }
 }

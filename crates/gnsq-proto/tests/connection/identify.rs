@@ -67,6 +67,7 @@ fn a_plain_ok_to_a_request_for_tls_is_no_consent() {
     dialogue.identify(IdentifyRequest { tls_v1: true, ..Default::default() });
     dialogue.sent();
     assert_eq!(dialogue.fatal(&ok()), ConnectionError::Declined("tls_v1"));
+    assert_eq!(dialogue.fail(), [(0, Loss::Unknown)]);
 }
 
 #[test]
@@ -171,6 +172,7 @@ fn tls_declined_ends_the_connection() {
     dialogue.identify(asking_for_everything());
     dialogue.sent();
     assert_eq!(dialogue.fatal(&response(SNAPPY)), ConnectionError::Declined("tls_v1"));
+    assert_eq!(dialogue.fail(), [(0, Loss::Unknown)]);
 }
 
 #[test]
@@ -217,6 +219,7 @@ fn a_reply_that_is_no_json_ends_the_connection() {
         dialogue.identify(negotiating());
         dialogue.sent();
         assert!(matches!(dialogue.fatal(&response(reply)), ConnectionError::IdentifyResponse(_)), "{reply:?}");
+        assert_eq!(dialogue.fail(), [(0, Loss::Unknown)]);
     }
 }
 
@@ -265,6 +268,27 @@ fn identify_given_up_goes_on_when_its_answer_comes() {
     assert_eq!(dialogue.response(PLAIN), [late(PLAIN)]);
     assert!(dialogue.connection.identified().is_some());
     dialogue.subscribe();
+}
+
+#[test]
+fn the_deadline_of_identify_holds_during_its_upgrades() {
+    let until = |switched: bool| {
+        let mut dialogue = Dialogue::new();
+        let deadline = dialogue.now + SECOND;
+        dialogue.connection.identify(asking_for_tls(), 7, Some(deadline)).unwrap();
+        dialogue.sent();
+        dialogue.response(TLS);
+        if switched {
+            dialogue.connection.upgraded();
+        }
+        assert_eq!(dialogue.connection.next_timeout(), Some(deadline));
+        assert_eq!(dialogue.wait(SECOND), [Event::TimedOut { waiter: 7, sent: true }]);
+        dialogue
+    };
+    assert_eq!(until(false).fail(), []);
+    let mut dialogue = until(true);
+    assert_eq!(dialogue.response("OK"), [late(TLS)]);
+    assert_eq!(dialogue.fail(), []);
 }
 
 #[test]
