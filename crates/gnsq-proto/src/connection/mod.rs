@@ -9,7 +9,7 @@
 //!    [`handle_timeout`](Connection::handle_timeout), then `poll_event` until `None`.
 //! 4. On [`Event::Upgrade`]: send what stands in `output`, change how bytes travel, hand what is left in `input`
 //!    to the new layer, call [`upgraded`](Connection::upgraded). Nothing is decoded meanwhile.
-//! 5. When the socket has ended, or `poll_event` has given an error, which is final: call
+//! 5. When the socket has ended, or `poll_event` or `handle_timeout` has given an error, which is final: call
 //!    [`fail`](Connection::fail) and tell the waiters.
 //!
 //! A *waiter* is whatever the caller wants back with an answer: a channel's sender, a number.
@@ -102,8 +102,10 @@ pub struct Connection<W> {
     /// nsqd's answer to IDENTIFY, held back while there are `upgrades` to do.
     identify_answer: Bytes,
     upgrades: VecDeque<Upgrade>,
-    /// Events that don't come from the input, oldest first.
-    events: VecDeque<Event<W>>,
+    /// Waiters to report as timed out, each with the position where its command ends.
+    timed_out: VecDeque<(W, u64)>,
+    /// Messages to report as expired.
+    expired: VecDeque<MessageId>,
     failure: Option<ServerError>,
 }
 
@@ -139,7 +141,8 @@ impl<W> Connection<W> {
             response: None,
             identify_answer: Bytes::new(),
             upgrades: VecDeque::new(),
-            events: VecDeque::new(),
+            timed_out: VecDeque::new(),
+            expired: VecDeque::new(),
             failure: None,
         }
     }
@@ -340,8 +343,11 @@ impl<W> Connection<W> {
     ///
     /// [`ConnectionError`] when the connection can't go on; no event follows.
     pub fn poll_event(&mut self, now: Instant) -> Result<Option<Event<W>>, ConnectionError> {
-        if let Some(event) = self.events.pop_front() {
-            return Ok(Some(event));
+        if let Some((waiter, end)) = self.timed_out.pop_front() {
+            return Ok(Some(Event::TimedOut { waiter, sent: end <= self.output.sent() }));
+        }
+        if let Some(id) = self.expired.pop_front() {
+            return Ok(Some(Event::Expired(id)));
         }
         while !matches!(self.phase, Phase::Switching | Phase::Failed) {
             let result = match self.decoder.decode(&mut self.input) {
@@ -384,10 +390,8 @@ impl<W> Connection<W> {
     ///
     /// [`ConnectionError::Silent`] when the peer counts as dead.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
-        let sent = self.output.sent();
-        let late = self.answers.time_out(now).into_iter();
-        self.events.extend(late.map(|(waiter, end)| Event::TimedOut { waiter, sent: end <= sent }));
-        self.events.extend(self.in_flight.expire(now).into_iter().map(Event::Expired));
+        self.timed_out.extend(self.answers.time_out(now));
+        self.expired.extend(self.in_flight.expire(now));
         match self.liveness.silent_for(now) {
             Some(silence) => {
                 self.phase = Phase::Failed;
@@ -404,11 +408,17 @@ impl<W> Connection<W> {
         }
     }
 
-    /// The connection has ended: who still waits, and what became of what they asked for.
+    /// The connection has ended: who still waits, and what became of what they asked for. Among them are those whose
+    /// [`Event::TimedOut`] was not polled.
     pub fn fail(&mut self) -> Vec<(W, Loss)> {
         self.phase = Phase::Failed;
         self.in_flight.clear();
-        self.answers.fail(self.failure.as_ref(), self.output.sent())
+        self.expired.clear();
+        let sent = self.output.sent();
+        let loss = |end| if end > sent { Loss::NotSent } else { Loss::Unknown };
+        let mut losses: Vec<_> = self.timed_out.drain(..).map(|(waiter, end)| (waiter, loss(end))).collect();
+        losses.extend(self.answers.fail(self.failure.as_ref(), sent));
+        losses
     }
 
     fn ask(&mut self, asked: Asked, command: Command, waiter: W, deadline: Option<Instant>) {

@@ -93,6 +93,19 @@ fn a_waiter_who_has_left_is_not_told_again_at_the_end() {
 }
 
 #[test]
+fn a_waiter_whose_event_was_not_polled_is_told_at_the_end() {
+    let mut dialogue = Dialogue::new();
+    let deadline = dialogue.now + 60 * SECOND;
+    publish_until(&mut dialogue, 1, deadline);
+    dialogue.sent();
+    publish_until(&mut dialogue, 2, deadline);
+    dialogue.publish(3);
+    dialogue.connection.handle_timeout(deadline).unwrap_err();
+    assert_eq!(dialogue.fail(), [(1, Loss::Unknown), (2, Loss::NotSent), (3, Loss::NotSent)]);
+    assert_eq!(dialogue.events(), []);
+}
+
+#[test]
 fn the_other_commands_keep_deadlines_too() {
     let mut dialogue = Dialogue::new();
     let at = Some(dialogue.now + SECOND);
