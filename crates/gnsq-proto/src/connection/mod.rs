@@ -3,7 +3,8 @@
 //! It opens no socket, reads no clock and waits for nothing. The caller's duties:
 //!
 //! 1. After bytes were appended to [`input`](Connection::input): call [`received`](Connection::received), then
-//!    [`poll_event`](Connection::poll_event) until it gives `None`. Heartbeats are answered within.
+//!    [`poll_event`](Connection::poll_event) until it gives `None`. Heartbeats are answered within; during IDENTIFY
+//!    and its upgrades the answer waits until they are done.
 //! 2. After any call: send what stands in [`output`](Connection::output).
 //! 3. At [`next_timeout`](Connection::next_timeout), which any call may change: call
 //!    [`handle_timeout`](Connection::handle_timeout), then `poll_event` until `None`.
@@ -106,6 +107,8 @@ pub struct Connection<W> {
     timed_out: VecDeque<(W, u64)>,
     /// Messages to report as expired.
     expired: VecDeque<MessageId>,
+    /// A heartbeat came while IDENTIFY was under way.
+    owes_nop: bool,
     failure: Option<ServerError>,
 }
 
@@ -143,6 +146,7 @@ impl<W> Connection<W> {
             upgrades: VecDeque::new(),
             timed_out: VecDeque::new(),
             expired: VecDeque::new(),
+            owes_nop: false,
             failure: None,
         }
     }
@@ -428,7 +432,12 @@ impl<W> Connection<W> {
 
     fn on_response(&mut self, data: Bytes, now: Instant) -> Result<Option<Event<W>>, ConnectionError> {
         if data == HEARTBEAT {
-            Command::Nop.encode(&mut self.output);
+            // nsqd would take a NOP behind IDENTIFY for the first bytes of TLS or of compressed data.
+            if self.phase == Phase::Identifying {
+                self.owes_nop = true;
+            } else {
+                Command::Nop.encode(&mut self.output);
+            }
             return Ok(None);
         }
         let Some(asked) = self.answers.front() else { return Err(unexpected(&data, "nothing")) };
@@ -482,6 +491,9 @@ impl<W> Connection<W> {
     fn next_upgrade(&mut self) -> Result<Option<Event<W>>, ConnectionError> {
         let Some(upgrade) = self.upgrades.pop_front() else {
             self.phase = Phase::Open;
+            if std::mem::take(&mut self.owes_nop) {
+                Command::Nop.encode(&mut self.output);
+            }
             let data = std::mem::take(&mut self.identify_answer);
             return Ok(self.answer(data));
         };

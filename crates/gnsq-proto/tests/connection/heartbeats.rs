@@ -34,6 +34,47 @@ fn a_heartbeat_right_after_the_hello_is_answered() {
 }
 
 #[test]
+fn a_heartbeat_before_identify_is_answered_before_it() {
+    let mut dialogue = Dialogue::new();
+    dialogue.frame(&heartbeat());
+    dialogue.identify(negotiating());
+    assert_eq!(dialogue.sent(), [Command::Nop, Command::Identify(negotiating().to_json())]);
+    assert_eq!(dialogue.response("{}"), [answer(0, "{}")]);
+    assert_eq!(dialogue.sent(), []);
+}
+
+#[test]
+fn a_heartbeat_before_the_answer_to_identify_is_answered_behind_it() {
+    let mut dialogue = Dialogue::new();
+    dialogue.identify(negotiating());
+    dialogue.sent();
+    assert_eq!(dialogue.frame(&heartbeat()), []);
+    assert_eq!(dialogue.sent(), []);
+    assert_eq!(dialogue.response("{}"), [answer(0, "{}")]);
+    assert_eq!(dialogue.sent(), [Command::Nop]);
+}
+
+#[test]
+fn a_heartbeat_during_the_upgrades_is_answered_behind_the_last() {
+    let reply = r#"{"tls_v1":true,"snappy":true}"#;
+    for place in 0..3 {
+        let mut dialogue = Dialogue::new();
+        dialogue.identify(IdentifyRequest { tls_v1: true, snappy: true, ..negotiating() });
+        dialogue.sent();
+        for (step, data) in [reply, "OK", "OK"].into_iter().enumerate() {
+            if step == place {
+                assert_eq!(dialogue.frame(&heartbeat()), []);
+            }
+            assert_eq!(dialogue.sent(), [], "before the last OK");
+            assert_eq!(dialogue.response(data).len(), 1);
+            dialogue.connection.upgraded();
+        }
+        assert_eq!(dialogue.sent(), [Command::Nop]);
+        dialogue.subscribe();
+    }
+}
+
+#[test]
 fn a_heartbeat_between_a_publish_and_its_answer_disturbs_neither() {
     let mut dialogue = Dialogue::new();
     dialogue.publish(1);
