@@ -9,5 +9,6 @@ mod heartbeats;
 mod identify;
 mod loss;
 mod messages;
+mod model;
 mod states;
 mod support;
