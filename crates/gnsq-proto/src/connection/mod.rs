@@ -190,7 +190,7 @@ impl<W> Connection<W> {
     ///
     /// # Errors
     ///
-    /// When it isn't the first command.
+    /// When it was sent before, while another answer is outstanding, or when a channel is subscribed.
     pub fn identify(
         &mut self,
         request: IdentifyRequest,
