@@ -220,6 +220,6 @@ mod tests {
     #[test]
     fn any_bytes_give_a_bounded_error() {
         assert_eq!(ServerError::parse(b"").code, ErrorCode::Other("".into()));
-        assert!(ServerError::parse(&[0xff; 100_000]).to_string().len() <= 4 * MAX_TEXT);
+        assert!(ServerError::parse(&vec![0xff; 100_000]).to_string().len() <= 4 * MAX_TEXT);
     }
 }

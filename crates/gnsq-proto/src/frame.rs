@@ -88,16 +88,10 @@ impl FrameDecoder {
     ///
     /// [`FrameError`] for bytes that can't be a frame, as soon as that shows.
     pub fn decode(self, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
-        let Some((size, head)) = self.head(input)? else { return Ok(None) };
-        if let Some(kind) = head
-            && !matches!(kind, RESPONSE | ERROR | MESSAGE)
-        {
-            return Err(FrameError::UnknownType(kind));
-        }
+        let Some((size, Some(kind))) = self.head(input)? else { return Ok(None) };
         if input.len() < SIZE + size {
             return Ok(None);
         }
-        let kind = head.unwrap_or_default();
         if kind == RESPONSE {
             return Ok(Some(Frame::Response(take_response(input, size))));
         }
@@ -106,9 +100,6 @@ impl FrameDecoder {
         if kind == ERROR {
             return Ok(Some(Frame::Error(ServerError::parse(&data))));
         }
-        if data.len() < MESSAGE_HEADER {
-            return Err(FrameError::ShortMessage(data.len()));
-        }
         let timestamp = data.get_i64();
         let attempts = data.get_u16();
         let mut id = MessageId([0; MessageId::LEN]);
@@ -116,7 +107,8 @@ impl FrameDecoder {
         Ok(Some(Frame::Message(MessageFrame { timestamp, attempts, id, body: data })))
     }
 
-    /// How many bytes `input` lacks until its first frame is complete: 0 when it is, at least 1 while its size is unknown.
+    /// How many bytes `input` lacks until its first frame is complete: 0 when it is or can't be one, at least 1 while
+    /// its size is unknown.
     pub fn missing(self, input: &[u8]) -> usize {
         match self.head(input) {
             Ok(Some((size, _))) => (SIZE + size).saturating_sub(input.len()),
@@ -133,7 +125,12 @@ impl FrameDecoder {
         if bytes > self.max_size {
             return Err(FrameError::TooLarge { size: bytes, limit: self.max_size });
         }
-        Ok(Some((bytes, rest.first_chunk().copied().map(i32::from_be_bytes))))
+        let kind = rest.first_chunk().copied().map(i32::from_be_bytes);
+        match kind {
+            Some(MESSAGE) if bytes < TYPE + MESSAGE_HEADER => Err(FrameError::ShortMessage(bytes - TYPE)),
+            None | Some(RESPONSE | ERROR | MESSAGE) => Ok(Some((bytes, kind))),
+            Some(unknown) => Err(FrameError::UnknownType(unknown)),
+        }
     }
 }
 
@@ -198,10 +195,17 @@ mod tests {
     }
 
     #[test]
-    fn a_message_needs_its_whole_header() {
-        let mut bytes = vec![0, 0, 0, 29, 0, 0, 0, 2];
-        bytes.extend([0; 25]);
-        assert_eq!(decode(&bytes), Err(FrameError::ShortMessage(25)));
+    fn a_message_without_room_for_its_header_is_refused_before_it_arrives() {
+        assert_eq!(decode(&[0, 0, 0, 29, 0, 0, 0, 2]), Err(FrameError::ShortMessage(25)));
+        assert_eq!(decode(&[0, 0, 0, 30, 0, 0, 0, 2]), Ok(None));
+    }
+
+    #[test]
+    fn nothing_is_missing_where_no_frame_can_be() {
+        let decoder = FrameDecoder::new(1000);
+        for bad in [&[0, 0, 0, 3][..], &[0, 0, 100, 0], &[0, 0, 0, 100, 0, 0, 0, 3], &[0, 0, 0, 29, 0, 0, 0, 2]] {
+            assert_eq!(decoder.missing(bad), 0, "{bad:?}");
+        }
     }
 
     #[test]

@@ -68,6 +68,13 @@ impl<W> Answers<W> {
         self.queue.front().map(|answer| answer.asked)
     }
 
+    /// The oldest question turns into another one, for the same waiter.
+    pub(super) fn set_front(&mut self, asked: Asked) {
+        if let Some(front) = self.queue.front_mut() {
+            front.asked = asked;
+        }
+    }
+
     pub(super) fn pop(&mut self) -> Option<Answer<W>> {
         let answer = self.queue.pop_front();
         if self.queue.is_empty() {

@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(in_flight.insert(id(1), start), start + MINUTE);
         assert_eq!(in_flight.touch(id(1), start + MINUTE / 2), Some(start + MINUTE * 3 / 2));
         assert_eq!(in_flight.touch(id(1), start + MINUTE * 5 / 4), Some(start + MINUTE * 2));
-        assert_eq!(in_flight.expire(start + MINUTE * 2 - Duration::from_nanos(1)), []);
+        assert_eq!(in_flight.expire(start + MINUTE + Duration::from_nanos(59_999_999_999)), []);
         assert_eq!(in_flight.expire(start + MINUTE * 3), [id(1)]);
         assert_eq!(in_flight.touch(id(1), start), None);
     }

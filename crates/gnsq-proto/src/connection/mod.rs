@@ -3,13 +3,14 @@
 //! It opens no socket, reads no clock and waits for nothing. The caller's duties:
 //!
 //! 1. After bytes were appended to [`input`](Connection::input): call [`received`](Connection::received), then
-//!    [`poll_event`](Connection::poll_event) until it gives `None`. Heartbeats are answered within.
+//!    [`poll_event`](Connection::poll_event) until it gives `None`. Heartbeats are answered within; during IDENTIFY
+//!    and its upgrades the answer waits until they are done.
 //! 2. After any call: send what stands in [`output`](Connection::output).
 //! 3. At [`next_timeout`](Connection::next_timeout), which any call may change: call
 //!    [`handle_timeout`](Connection::handle_timeout), then `poll_event` until `None`.
 //! 4. On [`Event::Upgrade`]: send what stands in `output`, change how bytes travel, hand what is left in `input`
 //!    to the new layer, call [`upgraded`](Connection::upgraded). Nothing is decoded meanwhile.
-//! 5. When the socket has ended, or `poll_event` has given an error, which is final: call
+//! 5. When the socket has ended, or `poll_event` or `handle_timeout` has given an error, which is final: call
 //!    [`fail`](Connection::fail) and tell the waiters.
 //!
 //! A *waiter* is whatever the caller wants back with an answer: a channel's sender, a number.
@@ -99,9 +100,15 @@ pub struct Connection<W> {
     /// What was asked for, until the answer comes.
     request: Option<IdentifyRequest>,
     response: Option<IdentifyResponse>,
-    upgrading: Option<Upgrading<W>>,
-    /// Events that don't come from the input, oldest first.
-    events: VecDeque<Event<W>>,
+    /// nsqd's answer to IDENTIFY, held back while there are `upgrades` to do.
+    identify_answer: Bytes,
+    upgrades: VecDeque<Upgrade>,
+    /// Waiters to report as timed out, each with the position where its command ends.
+    timed_out: VecDeque<(W, u64)>,
+    /// Messages to report as expired.
+    expired: VecDeque<MessageId>,
+    /// A heartbeat came while IDENTIFY was under way.
+    owes_nop: bool,
     failure: Option<ServerError>,
 }
 
@@ -117,15 +124,6 @@ enum Phase {
     /// CLS is out.
     Closing,
     Failed,
-}
-
-/// IDENTIFY's waiter, until the last upgrade is confirmed.
-#[derive(Debug)]
-struct Upgrading<W> {
-    identify: Answer<W>,
-    answer: Bytes,
-    current: Upgrade,
-    rest: VecDeque<Upgrade>,
 }
 
 impl<W> Connection<W> {
@@ -144,8 +142,11 @@ impl<W> Connection<W> {
             liveness: Liveness::new(Some(DEFAULT_HEARTBEAT_INTERVAL), now),
             request: None,
             response: None,
-            upgrading: None,
-            events: VecDeque::new(),
+            identify_answer: Bytes::new(),
+            upgrades: VecDeque::new(),
+            timed_out: VecDeque::new(),
+            expired: VecDeque::new(),
+            owes_nop: false,
             failure: None,
         }
     }
@@ -189,7 +190,7 @@ impl<W> Connection<W> {
     ///
     /// # Errors
     ///
-    /// When it isn't the first command.
+    /// When it was sent before, while another answer is outstanding, or when a channel is subscribed.
     pub fn identify(
         &mut self,
         request: IdentifyRequest,
@@ -349,8 +350,11 @@ impl<W> Connection<W> {
     ///
     /// [`ConnectionError`] when the connection can't go on; no event follows.
     pub fn poll_event(&mut self, now: Instant) -> Result<Option<Event<W>>, ConnectionError> {
-        if let Some(event) = self.events.pop_front() {
-            return Ok(Some(event));
+        if let Some((waiter, end)) = self.timed_out.pop_front() {
+            return Ok(Some(Event::TimedOut { waiter, sent: end <= self.output.sent() }));
+        }
+        if let Some(id) = self.expired.pop_front() {
+            return Ok(Some(Event::Expired(id)));
         }
         while !matches!(self.phase, Phase::Switching | Phase::Failed) {
             let result = match self.decoder.decode(&mut self.input) {
@@ -393,10 +397,8 @@ impl<W> Connection<W> {
     ///
     /// [`ConnectionError::Silent`] when the peer counts as dead.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
-        let sent = self.output.sent();
-        let late = self.answers.time_out(now).into_iter();
-        self.events.extend(late.map(|(waiter, end)| Event::TimedOut { waiter, sent: end <= sent }));
-        self.events.extend(self.in_flight.expire(now).into_iter().map(Event::Expired));
+        self.timed_out.extend(self.answers.time_out(now));
+        self.expired.extend(self.in_flight.expire(now));
         match self.liveness.silent_for(now) {
             Some(silence) => {
                 self.phase = Phase::Failed;
@@ -408,22 +410,21 @@ impl<W> Connection<W> {
 
     /// The caller has done the change that [`Event::Upgrade`] asked for.
     pub fn upgraded(&mut self) {
-        if let Some(Upgrading { current, .. }) = &self.upgrading
-            && self.phase == Phase::Switching
-        {
-            let (asked, end) = (Asked::Upgrade(*current), self.output.queued());
-            self.answers.push(Answer { asked, waiter: None, deadline: None, end });
+        if self.phase == Phase::Switching {
             self.phase = Phase::Identifying;
         }
     }
 
-    /// The connection has ended: who still waits, and what became of what they asked for.
+    /// The connection has ended: who still waits, and what became of what they asked for. Among them are those whose
+    /// [`Event::TimedOut`] was not polled.
     pub fn fail(&mut self) -> Vec<(W, Loss)> {
         self.phase = Phase::Failed;
         self.in_flight.clear();
-        let mut losses = self.answers.fail(self.failure.as_ref(), self.output.sent());
-        let identify = self.upgrading.take().and_then(|upgrading| upgrading.identify.waiter);
-        losses.extend(identify.map(|waiter| (waiter, self.failure.clone().map_or(Loss::Unknown, Loss::Refused))));
+        self.expired.clear();
+        let sent = self.output.sent();
+        let loss = |end| if end > sent { Loss::NotSent } else { Loss::Unknown };
+        let mut losses: Vec<_> = self.timed_out.drain(..).map(|(waiter, end)| (waiter, loss(end))).collect();
+        losses.extend(self.answers.fail(self.failure.as_ref(), sent));
         losses
     }
 
@@ -434,7 +435,12 @@ impl<W> Connection<W> {
 
     fn on_response(&mut self, data: Bytes, now: Instant) -> Result<Option<Event<W>>, ConnectionError> {
         if data == HEARTBEAT {
-            Command::Nop.encode(&mut self.output);
+            // nsqd would take a NOP behind IDENTIFY for the first bytes of TLS or of compressed data.
+            if self.phase == Phase::Identifying {
+                self.owes_nop = true;
+            } else {
+                Command::Nop.encode(&mut self.output);
+            }
             return Ok(None);
         }
         let Some(asked) = self.answers.front() else { return Err(unexpected(&data, "nothing")) };
@@ -443,62 +449,61 @@ impl<W> Connection<W> {
             Asked::Upgrade(_) | Asked::Sub | Asked::Publish => data == OK,
             Asked::Close => data == CLOSE_WAIT,
         };
-        let Some(answer) = self.answers.pop().filter(|_| fits) else { return Err(unexpected(&data, asked.name())) };
+        // Who asked stays in the queue until the answer is known to be one, so that `fail` can tell the others.
+        if !fits {
+            return Err(unexpected(&data, asked.name()));
+        }
         match asked {
-            Asked::Identify => self.on_identified(answer, data, now),
+            Asked::Identify => {
+                self.upgrades = self.negotiate(&data, now)?;
+                self.identify_answer = data;
+                self.next_upgrade()
+            }
             Asked::Upgrade(_) => self.next_upgrade(),
-            _ => Ok(Some(Event::Answer(answer.waiter, data))),
+            _ => Ok(self.answer(data)),
         }
     }
 
-    fn on_identified(
-        &mut self,
-        identify: Answer<W>,
-        answer: Bytes,
-        now: Instant,
-    ) -> Result<Option<Event<W>>, ConnectionError> {
+    fn answer(&mut self, data: Bytes) -> Option<Event<W>> {
+        self.answers.pop().map(|answer| Event::Answer(answer.waiter, data))
+    }
+
+    /// Takes over what nsqd answered to IDENTIFY; returns the upgrades to do.
+    fn negotiate(&mut self, answer: &[u8], now: Instant) -> Result<VecDeque<Upgrade>, ConnectionError> {
         let request = self.request.clone().unwrap_or_default();
         self.liveness.set_interval(heartbeat_interval(&request), now);
-        let mut steps = VecDeque::new();
         if answer == OK {
             // A server without negotiation grants nothing, and uses the message timeout that was asked for.
-            steps.extend(upgrade::steps(&request, &IdentifyResponse::default())?);
             if let Some(timeout) = request.msg_timeout.and_then(|ms| u64::try_from(ms).ok()).filter(|ms| *ms > 0) {
                 self.in_flight.set_timeouts(Duration::from_millis(timeout), DEFAULT_MAX_MSG_TIMEOUT);
             }
-        } else {
-            let response: IdentifyResponse = serde_json::from_slice(&answer)
-                .map_err(|error| ConnectionError::IdentifyResponse(error.to_string()))?;
-            steps.extend(upgrade::steps(&request, &response)?);
-            self.in_flight.set_timeouts(
-                millis_or(response.msg_timeout, DEFAULT_MSG_TIMEOUT),
-                millis_or(response.max_msg_timeout, DEFAULT_MAX_MSG_TIMEOUT),
-            );
-            self.response = Some(response);
+            return upgrade::steps(&request, &IdentifyResponse::default());
         }
-        let Some(current) = steps.pop_front() else {
-            self.phase = Phase::Open;
-            return Ok(Some(Event::Answer(identify.waiter, answer)));
-        };
-        self.upgrading = Some(Upgrading { identify, answer, current, rest: steps });
-        self.switch(current)
+        let response: IdentifyResponse =
+            serde_json::from_slice(answer).map_err(|error| ConnectionError::IdentifyResponse(error.to_string()))?;
+        let steps = upgrade::steps(&request, &response)?;
+        self.in_flight.set_timeouts(
+            millis_or(response.msg_timeout, DEFAULT_MSG_TIMEOUT),
+            millis_or(response.max_msg_timeout, DEFAULT_MAX_MSG_TIMEOUT),
+        );
+        self.response = Some(response);
+        Ok(steps)
     }
 
+    /// IDENTIFY's place in the queue, with its waiter and deadline, stands for each upgrade's `OK` in turn.
     fn next_upgrade(&mut self) -> Result<Option<Event<W>>, ConnectionError> {
-        let Some(mut upgrading) = self.upgrading.take() else { return Ok(None) };
-        if let Some(next) = upgrading.rest.pop_front() {
-            upgrading.current = next;
-            self.upgrading = Some(upgrading);
-            return self.switch(next);
-        }
-        self.phase = Phase::Open;
-        Ok(Some(Event::Answer(upgrading.identify.waiter, upgrading.answer)))
-    }
-
-    fn switch(&mut self, upgrade: Upgrade) -> Result<Option<Event<W>>, ConnectionError> {
+        let Some(upgrade) = self.upgrades.pop_front() else {
+            self.phase = Phase::Open;
+            if std::mem::take(&mut self.owes_nop) {
+                Command::Nop.encode(&mut self.output);
+            }
+            let data = std::mem::take(&mut self.identify_answer);
+            return Ok(self.answer(data));
+        };
         if upgrade == Upgrade::Tls && !self.input.is_empty() {
             return Err(ConnectionError::ClearText);
         }
+        self.answers.set_front(Asked::Upgrade(upgrade));
         self.phase = Phase::Switching;
         Ok(Some(Event::Upgrade(upgrade)))
     }
