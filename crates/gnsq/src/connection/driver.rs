@@ -106,8 +106,7 @@ impl Driver {
                 Ok(Step::Again)
             }
             Poll::Pending => {
-                self.arm_timer();
-                if self.timer.as_mut().poll(cx).is_pending() {
+                if !self.arm_timer() || self.timer.as_mut().poll(cx).is_pending() {
                     return Ok(Step::Wait);
                 }
                 *now = Instant::now();
@@ -341,7 +340,8 @@ impl Driver {
         }
     }
 
-    fn arm_timer(&mut self) {
+    /// Whether there is a time to wait for.
+    fn arm_timer(&mut self) -> bool {
         let config = &self.handle.shared().config;
         let next = [
             self.protocol.next_timeout(),
@@ -349,12 +349,13 @@ impl Driver {
             self.stalled.map(|since| since + config.write_timeout),
             self.closing,
         ];
-        let Some(next) = next.into_iter().flatten().min() else { return };
+        let Some(next) = next.into_iter().flatten().min() else { return false };
         // A timer that is early only looks again; to move it at every read would cost more.
         if self.timer_at > next || self.timer.is_elapsed() {
             self.timer_at = next;
             self.timer.as_mut().reset(next.into());
         }
+        true
     }
 
     fn handle_timeouts(&mut self, now: Instant) -> Result<(), Error> {
