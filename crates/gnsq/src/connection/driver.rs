@@ -87,6 +87,12 @@ impl Driver {
                 Err(error) => return Poll::Ready(error),
             }
         }
+        // Its timer is looked at when there is nothing to read. Where there always is, time goes on all the same.
+        let timeouts = self.handle_timeouts(Instant::now());
+        self.publish_counts();
+        if let Err(error) = timeouts {
+            return Poll::Ready(error);
+        }
         // There is more to do, but others want to run too.
         cx.waker().wake_by_ref();
         Poll::Pending
