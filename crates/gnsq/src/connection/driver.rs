@@ -199,13 +199,6 @@ impl Driver {
     }
 
     fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Error> {
-        let unsent = self.protocol.output().remaining();
-        if unsent > self.handle.shared().config.max_unsent_bytes {
-            return Err(self.io_error(io::Error::new(
-                io::ErrorKind::OutOfMemory,
-                format!("{unsent} bytes wait to be sent (max_unsent_bytes): nsqd doesn't read"),
-            )));
-        }
         while !self.shut && self.protocol.output().has_remaining() {
             match poll_write_buf(Pin::new(&mut self.stream), cx, self.protocol.output()) {
                 Poll::Ready(Ok(0)) => return Err(self.io_error(io::ErrorKind::WriteZero.into())),
@@ -213,12 +206,22 @@ impl Driver {
                 Poll::Ready(Err(error)) => return Err(self.io_error(error)),
                 Poll::Pending => {
                     self.stalled.get_or_insert(now);
-                    return Ok(());
+                    return self.check_unsent();
                 }
             }
         }
         self.stalled = None;
         Ok(())
+    }
+
+    /// Called when the socket has taken all that it can: what is left waits for the peer.
+    fn check_unsent(&mut self) -> Result<(), Error> {
+        let unsent = self.protocol.output().remaining();
+        if unsent <= self.handle.shared().config.max_unsent_bytes {
+            return Ok(());
+        }
+        let text = format!("{unsent} bytes wait to be sent (max_unsent_bytes): nsqd doesn't read");
+        Err(self.io_error(io::Error::new(io::ErrorKind::OutOfMemory, text)))
     }
 
     /// Says that nothing more will be sent. nsqd reads all before it closes in turn, which ends the connection; to
