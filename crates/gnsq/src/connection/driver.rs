@@ -416,10 +416,12 @@ impl Driver {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        // Closed before anyone is told, so that who tries again doesn't meet this connection.
+        let undone = self.handle.close(cause.clone());
         for (reply, loss) in self.protocol.fail() {
             reply.lose(loss, cause);
         }
-        for op in self.handle.close(cause.clone()) {
+        for op in undone {
             if let Op::Publish(_, reply, _) | Op::Ask(_, reply, _) = op {
                 reply.fail(Failure::NotSent(cause.clone()));
             }
