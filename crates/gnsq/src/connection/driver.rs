@@ -148,7 +148,9 @@ impl Driver {
             Op::Requeue(id, delay) => self.protocol.requeue(id, delay).map(drop),
             Op::Touch(id) => self.protocol.touch(id, now).map(drop),
             Op::Publish(command, reply, deadline) => {
-                if let Err(rejected) = self.protocol.publish(command, reply, Some(deadline)) {
+                if deadline <= now {
+                    reply.fail(Failure::TimedOut { sent: false });
+                } else if let Err(rejected) = self.protocol.publish(command, reply, Some(deadline)) {
                     rejected.waiter.fail(Failure::State(rejected.reason));
                 }
                 Ok(())
@@ -297,7 +299,8 @@ impl Driver {
                 }
             }
             Event::TooLate(error) => shared.observer.error(&self.handle, &error),
-            Event::TimedOut { waiter, sent } => waiter.fail(Failure::TimedOut { sent }),
+            // What hasn't left by now still will, unless the connection ends before: nobody can take it back.
+            Event::TimedOut { waiter, .. } => waiter.fail(Failure::TimedOut { sent: true }),
             Event::Expired(id) => shared.observer.expired(&self.handle, id),
             Event::Upgrade(_) => return Err(self.protocol_error(ConnectionError::Declined("plain text"))),
             // Taken by the caller.
