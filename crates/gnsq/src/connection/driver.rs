@@ -145,7 +145,7 @@ impl Driver {
     fn do_op(&mut self, op: Op, now: Instant) {
         let result = match op {
             Op::Finish(id) => self.protocol.finish(id).map(drop),
-            Op::Requeue(id, delay) => self.protocol.requeue(id, delay).map(drop),
+            Op::Requeue(id, delay) => self.protocol.requeue(id, delay.min(LONGEST_DELAY)).map(drop),
             Op::Touch(id) => self.protocol.touch(id, now).map(drop),
             Op::Publish(command, reply, deadline) => {
                 if deadline <= now {
@@ -174,7 +174,8 @@ impl Driver {
                 Ok(())
             }
             Op::Close => {
-                self.closing = Some(now + self.handle.shared().config.write_timeout);
+                // A second call doesn't prolong it.
+                self.closing.get_or_insert(now + self.handle.shared().config.write_timeout);
                 Ok(())
             }
         };
@@ -464,6 +465,9 @@ const MAX_ROUNDS: usize = 32;
 
 /// How many unanswered messages beyond RDY are no flood.
 const SLACK: usize = 64;
+
+/// nsqd counts in signed 64-bit nanoseconds: more would overflow there, and be no delay at all.
+const LONGEST_DELAY: Duration = Duration::from_nanos(u64::MAX / 2);
 
 /// How many ops the driver keeps room for: as many as one nsqd may have in flight, by default.
 const KEEP_OPS: usize = 2500;
