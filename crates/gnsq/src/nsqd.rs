@@ -11,7 +11,7 @@ use gnsq_proto::{ChannelName, Command, IdentifyResponse, MessageId, ServerError,
 use crate::address::Address;
 use crate::budget::Budget;
 use crate::config::ConnectionConfig;
-use crate::connection::{Handle, Observer, Op, Reply};
+use crate::connection::{Failure, Handle, Observer, Op, Reply};
 use crate::error::{Error, Result};
 use crate::events::{CloseEvent, ErrorEvent, FinishEvent, MessageEvent, RequeueEvent, ResponseEvent, Signals};
 use crate::message::Message;
@@ -297,7 +297,11 @@ impl NsqdTcpClient {
         self.connection.send(Op::Publish(command, reply, deadline))?;
         match answer.await {
             Ok(result) => result.map(drop).map_err(|failure| self.connection.error(failure, timeout)),
-            Err(_) => Err(self.connection.end()),
+            // The driver answers or fails everything it holds; this is its own end.
+            Err(_) => {
+                let cause = self.connection.ended().await;
+                Err(self.connection.error(Failure::Unknown(cause), timeout))
+            }
         }
     }
 

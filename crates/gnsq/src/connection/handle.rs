@@ -164,8 +164,8 @@ impl Handle {
             asked?;
             match answer.await {
                 Ok(result) => result.map_err(|failure| connection.error(failure, timeout)),
-                // The driver answers or fails everything it holds; this is the runtime shutting down under it.
-                Err(_) => Err(connection.end()),
+                // The driver answers or fails everything it holds; this is its own end.
+                Err(_) => Err(connection.ended().await),
             }
         }
     }
