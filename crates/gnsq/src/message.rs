@@ -43,13 +43,12 @@ enum Life {
 
 impl Message {
     pub(crate) fn new(frame: MessageFrame, connection: Handle, received: Instant, deadline: Instant) -> Self {
-        let max = connection.identified().map_or(0, |response| response.max_msg_timeout);
-        let cap = if max == 0 { deadline } else { received + Duration::from_millis(max) };
+        let (_, longest) = connection.msg_timeouts();
         let life = Lifetime {
             answered: AtomicBool::new(false),
             detached: AtomicBool::new(true),
             deadline: AtomicU64::new(connection.nanos(deadline)),
-            cap: connection.nanos(cap),
+            cap: connection.nanos(received + longest),
         };
         Self { frame, connection, life: Life::Own(life) }
     }
@@ -140,11 +139,10 @@ impl Message {
             return Err(Error::Expired { id: self.id() });
         }
         self.connection.send(Op::Touch(self.id()))?;
-        if let Some(response) = self.connection.identified() {
-            let life = self.life();
-            let deadline = self.connection.nanos(now + Duration::from_millis(response.msg_timeout));
-            life.deadline.store(deadline.min(life.cap), Ordering::Relaxed);
-        }
+        let life = self.life();
+        let (timeout, _) = self.connection.msg_timeouts();
+        let deadline = self.connection.nanos(now + timeout);
+        life.deadline.store(deadline.min(life.cap), Ordering::Relaxed);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
+use gnsq_proto::limits::{DEFAULT_MAX_MSG_TIMEOUT, DEFAULT_MSG_TIMEOUT};
 use gnsq_proto::{ChannelName, Facts, IdentifyResponse, TopicName};
 use tokio::sync::Notify;
 
@@ -80,6 +81,19 @@ impl Handle {
     /// What nsqd granted, once it has.
     pub(crate) fn identified(&self) -> Option<&IdentifyResponse> {
         self.0.identified.get()
+    }
+
+    /// How long a message may be held, and how long with touches.
+    pub(crate) fn msg_timeouts(&self) -> (Duration, Duration) {
+        let millis_or = |millis, default| if millis == 0 { default } else { Duration::from_millis(millis) };
+        match self.identified() {
+            Some(response) => (
+                millis_or(response.msg_timeout, DEFAULT_MSG_TIMEOUT),
+                millis_or(response.max_msg_timeout, DEFAULT_MAX_MSG_TIMEOUT),
+            ),
+            // A server without negotiation uses what it was asked for.
+            None => (self.0.config.msg_timeout.unwrap_or(DEFAULT_MSG_TIMEOUT), DEFAULT_MAX_MSG_TIMEOUT),
+        }
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
