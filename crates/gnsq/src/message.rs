@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 
 /// A message received, to be answered once: with [`finish`](Self::finish) or [`requeue`](Self::requeue).
 ///
-/// One that is dropped unanswered is requeued at once. In a handler given to [`Consumer::run`](crate::Consumer::run)
+/// One that is dropped unanswered is requeued at once, unless its time is over. In a handler given to [`Consumer::run`](crate::Consumer::run)
 /// the handler's result answers it, unless it was answered before or [detached](Self::detach).
 pub struct Message {
     frame: MessageFrame,
@@ -153,16 +153,11 @@ impl Message {
     }
 
     pub(crate) fn expired_at(&self, now: Instant) -> bool {
-        self.connection.nanos(now) >= self.life().deadline.load(Ordering::Relaxed)
+        self.life().is_over(&self.connection, now)
     }
 
     pub(crate) fn frame(&self) -> &MessageFrame {
         &self.frame
-    }
-
-    /// Forgets the message without an answer: its time is over.
-    pub(crate) fn abandon(self) {
-        self.life().answered.store(true, Ordering::Relaxed);
     }
 
     /// Lends the message to a handler: from now on what happens to it shows in `ticket`, whose former message is gone.
@@ -208,8 +203,8 @@ impl Message {
 impl Drop for Message {
     fn drop(&mut self) {
         let life = self.life();
-        if life.detached.load(Ordering::Relaxed) && !life.answered.swap(true, Ordering::AcqRel) {
-            requeue_dropped(&self.connection, self.id());
+        if life.detached.load(Ordering::Relaxed) {
+            requeue_dropped(&self.connection, self.id(), life);
         }
     }
 }
@@ -222,6 +217,12 @@ impl fmt::Debug for Message {
             .field("body_len", &self.body().len())
             .field("nsqd", self.nsqd())
             .finish_non_exhaustive()
+    }
+}
+
+impl Lifetime {
+    fn is_over(&self, connection: &Handle, now: Instant) -> bool {
+        connection.nanos(now) >= self.deadline.load(Ordering::Relaxed)
     }
 }
 
@@ -248,7 +249,7 @@ impl Loan {
         if life.detached.load(Ordering::Relaxed) || life.answered.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        if self.connection.nanos(Instant::now()) >= life.deadline.load(Ordering::Relaxed) {
+        if life.is_over(&self.connection, Instant::now()) {
             return Err(Error::Expired { id: self.id });
         }
         let observer = self.connection.observer();
@@ -270,15 +271,19 @@ impl Drop for Loan {
     fn drop(&mut self) {
         if let Some(life) = self.life.take()
             && !life.detached.load(Ordering::Relaxed)
-            && !life.answered.swap(true, Ordering::AcqRel)
         {
-            requeue_dropped(&self.connection, self.id);
+            requeue_dropped(&self.connection, self.id, &life);
         }
     }
 }
 
 /// At once, and no failure: nobody has looked at it. When the connection has ended there is nobody to tell.
-fn requeue_dropped(connection: &Handle, id: MessageId) {
+fn requeue_dropped(connection: &Handle, id: MessageId, life: &Lifetime) {
+    let answered = life.answered.swap(true, Ordering::AcqRel);
+    // One whose time is over isn't this one's to requeue: nsqd may have sent it again, on this very connection.
+    if answered || life.is_over(connection, Instant::now()) {
+        return;
+    }
     if connection.send(Op::Requeue(id, Duration::ZERO)).is_ok() {
         connection.observer().requeued(connection, id, Duration::ZERO, false);
     }

@@ -35,7 +35,7 @@ impl Inlet {
             let Some(message) = ready!(self.core.queue.poll_pop(cx)) else { return Poll::Ready(None) };
             if message.expired_at(Instant::now()) {
                 // nsqd has given it to someone else by now.
-                message.abandon();
+                drop(message);
             } else if self.core.is_exhausted(&message) {
                 self.giving_up = Some(give_up(self.core.clone(), message).boxed());
             } else {
