@@ -15,7 +15,7 @@ use crate::connection::{Failure, Handle, Observer, Op, Reply};
 use crate::error::{Error, Result};
 use crate::events::{CloseEvent, ErrorEvent, FinishEvent, MessageEvent, RequeueEvent, ResponseEvent, Signals};
 use crate::message::Message;
-use crate::queue::Queue;
+use crate::queue::{Place, Queue};
 use crate::runtime::Io;
 
 /// One connection to an nsqd: the commands as they are, for those who want neither a [`Producer`](crate::Producer) nor
@@ -231,7 +231,8 @@ impl NsqdTcpClient {
     ///
     /// Dropping the future loses no message.
     pub async fn recv(&self) -> Option<Message> {
-        std::future::poll_fn(|cx| self.inbox.queue.poll_pop(cx)).await
+        let mut place = Place::default();
+        std::future::poll_fn(|cx| self.inbox.queue.poll_pop(&mut place, cx)).await
     }
 
     /// Asks for no more messages (CLS), and waits until nsqd says that it sends none (`CLOSE_WAIT`). Messages in

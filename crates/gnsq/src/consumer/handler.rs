@@ -75,12 +75,14 @@ impl Consumer {
     ///
     /// Returns what the shutdown did; ask for one with [`ConsumerHandle::shutdown`](super::ConsumerHandle::shutdown).
     /// Dropping the future stops the handlers where they are, and shuts down in the background.
-    pub async fn run<H, F, E>(self, handler: H) -> ShutdownReport
+    pub async fn run<H, F, E>(mut self, handler: H) -> ShutdownReport
     where
         H: Fn(Message) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<HandlerError> + 'static,
     {
+        // An earlier `recv` that was given up may still stand in line.
+        self.inlet.rest();
         let core = self.core().clone();
         let handler = Arc::new(handler);
         let mut workers = JoinSet::new();

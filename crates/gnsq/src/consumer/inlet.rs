@@ -12,17 +12,19 @@ use futures_util::future::BoxFuture;
 use super::core::Core;
 use crate::events::MessageEvent;
 use crate::message::Message;
+use crate::queue::Place;
 
 /// Hands out messages that are worth an attempt.
 pub(super) struct Inlet {
     core: Arc<Core>,
+    place: Place,
     /// A message being given up.
     giving_up: Option<BoxFuture<'static, ()>>,
 }
 
 impl Inlet {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, giving_up: None }
+        Self { core, place: Place::default(), giving_up: None }
     }
 
     /// The next message; `None` when the consumer has shut down.
@@ -32,7 +34,7 @@ impl Inlet {
                 ready!(giving_up.as_mut().poll(cx));
                 self.giving_up = None;
             }
-            let Some(message) = ready!(self.core.queue.poll_pop(cx)) else { return Poll::Ready(None) };
+            let Some(message) = ready!(self.core.queue.poll_pop(&mut self.place, cx)) else { return Poll::Ready(None) };
             if message.expired_at(Instant::now()) {
                 // nsqd has given it to someone else by now.
                 drop(message);
@@ -42,6 +44,11 @@ impl Inlet {
                 return Poll::Ready(Some(message));
             }
         }
+    }
+
+    /// No longer waits for a message, if it did.
+    pub(super) fn rest(&mut self) {
+        self.place.leave();
     }
 
     pub(super) async fn next(&mut self) -> Option<Message> {
