@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
@@ -11,7 +12,7 @@ use tokio::sync::futures::OwnedNotified;
 use crate::message::Message;
 
 /// Filled by connections in batches, emptied by workers or a stream. What RDY allows bounds it, and each connection
-/// sends back what comes beyond twice that.
+/// sends back what comes beyond twice that; what has lain there until its time was over makes room.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
@@ -36,6 +37,11 @@ impl Queue {
         {
             let mut inner = self.lock();
             if !inner.closed {
+                // While nobody takes messages, nsqd sends them again and again.
+                let now = Instant::now();
+                while inner.messages.front().is_some_and(|message| message.expired_at(now)) {
+                    inner.messages.pop_front();
+                }
                 inner.messages.extend(batch.drain(..));
                 drop(inner);
                 self.filled.notify_one();
