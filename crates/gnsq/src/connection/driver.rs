@@ -264,7 +264,9 @@ impl Driver {
         let result = loop {
             match self.protocol.poll_event(now) {
                 Ok(Some(Event::Message { frame, deadline })) => {
-                    if self.protocol.in_flight() > self.most_in_flight() {
+                    if self.protocol.in_flight() > self.most_in_flight()
+                        || self.handle.holders() > 2 * self.most_in_flight()
+                    {
                         self.overflow(frame.id);
                         continue;
                     }

@@ -184,6 +184,11 @@ impl Handle {
         }
     }
 
+    /// How many messages and others hold this connection. A message in a handler's hands counts twice.
+    pub(super) fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     /// A failure on this connection, as its caller sees it.
     pub(crate) fn error(&self, failure: Failure, timeout: Duration) -> Error {
         let address = self.address().clone();
