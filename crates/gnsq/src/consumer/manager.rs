@@ -178,7 +178,7 @@ impl Manager {
     }
 
     /// Nothing is lost, and nothing waits for ever: see [`Consumer`](super::Consumer)'s promise.
-    async fn shut_down(self) -> ShutdownReport {
+    async fn shut_down(&self) -> ShutdownReport {
         let core = &self.core;
         let began = Instant::now();
         let deadline = (began + core.settings.shutdown_timeout).into();
@@ -217,6 +217,20 @@ impl Manager {
             unconfirmed: unconfirmed.into_iter().flatten().collect(),
             took: began.elapsed(),
         }
+    }
+}
+
+impl Drop for Manager {
+    /// The runtime may drop the task at any time, and a strategy of the user's may panic: nobody waits for ever then.
+    fn drop(&mut self) {
+        if self.core.shutdown.report.borrow().is_some() {
+            return;
+        }
+        tracing::error!("a consumer's task ended without a shutdown: its runtime is gone, or it panicked");
+        self.core.shutdown.requested.cancel();
+        self.stop.cancel();
+        drop(self.core.queue.close());
+        self.core.shutdown.report.send_replace(Some(ShutdownReport::default()));
     }
 }
 
