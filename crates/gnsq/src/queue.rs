@@ -32,8 +32,8 @@ struct Inner {
 pub(crate) struct Place(Option<Pin<Box<OwnedNotified>>>);
 
 impl Queue {
-    /// Takes in a batch. In a closed queue the messages are dropped, which requeues them.
-    pub(crate) fn push(&self, batch: &mut Vec<Message>) {
+    /// Takes in a batch. In a closed queue the messages are dropped, which requeues them. Returns how many were.
+    pub(crate) fn push(&self, batch: &mut Vec<Message>) -> usize {
         {
             let mut inner = self.lock();
             if !inner.closed {
@@ -47,7 +47,9 @@ impl Queue {
                 self.filled.notify_one();
             }
         }
+        let dropped = batch.len();
         batch.clear();
+        dropped
     }
 
     /// The oldest message; `None` when the queue is closed.

@@ -188,8 +188,10 @@ impl Manager {
 
         // CLS goes first, or nsqd would send again what is given back behind it.
         let closes: Vec<_> = connections.iter().map(|connection| (connection, connection.start_close())).collect();
-        let unstarted = core.queue.close();
-        let requeued_unstarted = unstarted.len() as u64;
+        let mut unstarted = core.queue.close();
+        let now = Instant::now();
+        unstarted.retain(|message| !message.expired_at(now));
+        let unstarted_at_first = unstarted.len() as u64;
         drop(unstarted);
 
         let confirmations = closes.into_iter().map(|(connection, close)| async move {
@@ -211,7 +213,7 @@ impl Manager {
         self.tasks.close();
         self.tasks.wait().await;
         ShutdownReport {
-            requeued_unstarted,
+            requeued_unstarted: unstarted_at_first + core.counters.dropped.load(Ordering::Relaxed),
             finished: core.counters.finished.load(Ordering::Relaxed) - finished_before,
             requeued_unfinished,
             unconfirmed: unconfirmed.into_iter().flatten().collect(),
