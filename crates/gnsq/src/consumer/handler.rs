@@ -81,11 +81,13 @@ impl Consumer {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<HandlerError> + 'static,
     {
-        // An earlier `recv` that was given up may still stand in line.
-        self.inlet.rest();
         let core = self.core().clone();
         let handler = Arc::new(handler);
         let mut workers = JoinSet::new();
+        // An earlier `recv` that was given up may still stand in line, or have a message half given up.
+        if let Some(giving_up) = self.inlet.rest() {
+            workers.spawn(giving_up);
+        }
         for _ in 0..core.settings.concurrency {
             workers.spawn(work(core.clone(), handler.clone()));
         }

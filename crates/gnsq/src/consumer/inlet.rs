@@ -46,9 +46,10 @@ impl Inlet {
         }
     }
 
-    /// No longer waits for a message, if it did.
-    pub(super) fn rest(&mut self) {
+    /// No longer waits for a message, if it did. Returns what is left to do.
+    pub(super) fn rest(&mut self) -> Option<BoxFuture<'static, ()>> {
         self.place.leave();
+        self.giving_up.take()
     }
 
     pub(super) async fn next(&mut self) -> Option<Message> {
