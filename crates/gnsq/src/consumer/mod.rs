@@ -190,8 +190,10 @@ impl ConsumerHandle {
     /// The counters, at this moment.
     pub fn stats(&self) -> ConsumerStats {
         let counters = &self.core.counters;
+        // The list is locked until the end of a statement, and the sums lock it themselves.
+        let connections = self.core.connections().len();
         ConsumerStats {
-            connections: self.core.connections().len(),
+            connections,
             in_flight: self.total_in_flight(),
             queued: self.core.queue.len(),
             ready: self.total_ready(),
