@@ -154,11 +154,8 @@ impl Session for Core {
         self.tell(|inbox| inbox.down.push(connection.clone()));
     }
 
-    fn failed(&self, address: &Address, cause: &Error) {
-        if let Error::Refused { source, .. } = cause {
-            self.signals.on_error.emit(|| ErrorEvent { nsqd: address.clone(), error: source.clone() });
-        }
-    }
+    /// What nsqd refused, the connection has told.
+    fn failed(&self, _address: &Address, _cause: &Error) {}
 }
 
 impl Observer for Core {
