@@ -296,14 +296,13 @@ impl NsqdTcpClient {
         let permit = room.map_err(|_| Error::Timeout { after: timeout, sent: false })?;
         let (reply, answer) = Reply::new(Some(permit));
         self.connection.send(Op::Publish(command, reply, deadline))?;
-        match answer.await {
-            Ok(result) => result.map(drop).map_err(|failure| self.connection.error(failure, timeout)),
+        let failure = match answer.await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(failure)) => failure,
             // The driver answers or fails everything it holds; this is its own end.
-            Err(_) => {
-                let cause = self.connection.ended().await;
-                Err(self.connection.error(Failure::Unknown(cause), timeout))
-            }
-        }
+            Err(_) => Failure::Unknown(self.connection.ended().await),
+        };
+        Err(self.connection.error(failure, timeout))
     }
 
     fn command(&self, name: &'static str, op: Op) -> Result<()> {
