@@ -34,6 +34,21 @@ pub(crate) struct Lifetime {
     cap: u64,
 }
 
+/// The times of messages that were received together, in their connection's nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    deadline: u64,
+    cap: u64,
+}
+
+impl Times {
+    pub(crate) fn new(connection: &Handle, received: Instant, deadline: Instant) -> Self {
+        let most = connection.identified().map_or(0, |response| response.max_msg_timeout);
+        let cap = if most == 0 { deadline } else { received + Duration::from_millis(most) };
+        Self { deadline: connection.nanos(deadline), cap: connection.nanos(cap) }
+    }
+}
+
 #[derive(Debug)]
 enum Life {
     Own(Lifetime),
@@ -42,14 +57,12 @@ enum Life {
 }
 
 impl Message {
-    pub(crate) fn new(frame: MessageFrame, connection: Handle, received: Instant, deadline: Instant) -> Self {
-        let max = connection.identified().map_or(0, |response| response.max_msg_timeout);
-        let cap = if max == 0 { deadline } else { received + Duration::from_millis(max) };
+    pub(crate) fn new(frame: MessageFrame, connection: Handle, times: Times) -> Self {
         let life = Lifetime {
             answered: AtomicBool::new(false),
             detached: AtomicBool::new(true),
-            deadline: AtomicU64::new(connection.nanos(deadline)),
-            cap: connection.nanos(cap),
+            deadline: AtomicU64::new(times.deadline),
+            cap: times.cap,
         };
         Self { frame, connection, life: Life::Own(life) }
     }
@@ -245,12 +258,12 @@ pub(crate) enum Verdict {
 
 impl Loan {
     /// Answers the message as its handler decided, unless it answered or detached it itself.
-    pub(crate) fn settle(mut self, verdict: Verdict) -> Result<()> {
+    pub(crate) fn settle(mut self, verdict: Verdict, now: Instant) -> Result<()> {
         let Some(life) = self.life.take() else { return Ok(()) };
         if life.detached.load(Ordering::Relaxed) || life.answered.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        if self.connection.nanos(Instant::now()) >= life.deadline.load(Ordering::Relaxed) {
+        if self.connection.nanos(now) >= life.deadline.load(Ordering::Relaxed) {
             return Err(Error::Expired { id: self.id });
         }
         let observer = self.connection.observer();

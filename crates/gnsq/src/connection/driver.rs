@@ -19,7 +19,7 @@ use super::op::{Ask, Failure, Op, Reply};
 use super::read_size::ReadSize;
 use super::stream::Stream;
 use crate::error::Error;
-use crate::message::Message;
+use crate::message::{Message, Times};
 
 /// Drives one connection until it ends: reads what there is, hands it on, does what the handle's users ask, writes.
 ///
@@ -250,6 +250,8 @@ impl Driver {
     }
 
     fn events(&mut self, now: Instant) -> Result<(), Error> {
+        // The messages of one batch arrived together, and expire together.
+        let mut times = None;
         let result = loop {
             match self.protocol.poll_event(now) {
                 Ok(Some(Event::Message { frame, deadline })) => {
@@ -257,7 +259,8 @@ impl Driver {
                         self.overflow(frame.id);
                         continue;
                     }
-                    self.batch.push(Message::new(frame, self.handle.clone(), now, deadline));
+                    let times = *times.get_or_insert_with(|| Times::new(&self.handle, now, deadline));
+                    self.batch.push(Message::new(frame, self.handle.clone(), times));
                 }
                 Ok(Some(event)) => {
                     if let Err(error) = self.event(event, now) {
@@ -289,7 +292,8 @@ impl Driver {
                 }
             }
             Event::TooLate(error) => shared.observer.error(&self.handle, &error),
-            Event::TimedOut { waiter, sent } => waiter.fail(Failure::TimedOut { sent }),
+            // The command stays in the stream, and goes out if it hasn't: nsqd may still carry it out.
+            Event::TimedOut { waiter, .. } => waiter.fail(Failure::TimedOut),
             Event::Expired(id) => shared.observer.expired(&self.handle, id),
             Event::Upgrade(_) => return Err(self.protocol_error(ConnectionError::Declined("plain text"))),
             // Taken by the caller.

@@ -177,7 +177,7 @@ impl Handle {
             Failure::Refused(source) => Error::Refused { address, source },
             Failure::NotSent(cause) => Error::Lost { address, sent: false, cause: Box::new(cause) },
             Failure::Unknown(cause) => Error::Lost { address, sent: true, cause: Box::new(cause) },
-            Failure::TimedOut { sent } => Error::Timeout { after: timeout, sent },
+            Failure::TimedOut => Error::Timeout { after: timeout, sent: true },
             Failure::State(error) => Error::State(error),
         }
     }

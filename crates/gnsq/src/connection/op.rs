@@ -53,9 +53,8 @@ pub(crate) enum Failure {
     NotSent(Error),
     /// The connection ended; nsqd may have carried the command out.
     Unknown(Error),
-    TimedOut {
-        sent: bool,
-    },
+    /// No answer in time; nsqd may have carried the command out, or still will.
+    TimedOut,
     State(StateError),
 }
 

@@ -18,11 +18,13 @@ pub(super) struct Inlet {
     core: Arc<Core>,
     /// A message being given up.
     giving_up: Option<BoxFuture<'static, ()>>,
+    /// The time, while nothing has been waited for since it was read: the clock is no small part of a message's cost.
+    now: Option<Instant>,
 }
 
 impl Inlet {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, giving_up: None }
+        Self { core, giving_up: None, now: None }
     }
 
     /// The next message; `None` when the consumer has shut down.
@@ -32,8 +34,10 @@ impl Inlet {
                 ready!(giving_up.as_mut().poll(cx));
                 self.giving_up = None;
             }
-            let Some(message) = ready!(self.core.queue.poll_pop(cx)) else { return Poll::Ready(None) };
-            if message.expired_at(Instant::now()) {
+            let polled = self.core.queue.poll_pop(cx);
+            let now = self.now.take().filter(|_| polled.is_ready()).unwrap_or_else(Instant::now);
+            let Some(message) = ready!(polled) else { return Poll::Ready(None) };
+            if message.expired_at(now) {
                 // nsqd has given it to someone else by now.
                 message.abandon();
             } else if self.core.is_exhausted(&message) {
@@ -42,6 +46,11 @@ impl Inlet {
                 return Poll::Ready(Some(message));
             }
         }
+    }
+
+    /// Tells the time to the call of [`next`](Self::next) that follows at once.
+    pub(super) fn set_now(&mut self, now: Instant) {
+        self.now = Some(now);
     }
 
     pub(super) async fn next(&mut self) -> Option<Message> {

@@ -168,7 +168,7 @@ impl Producer {
                         && (settings.retry_unknown || *error.code() != gnsq_proto::ErrorCode::MpubFailed)
                 }
                 Failure::Unknown(_) => settings.retry_unknown,
-                Failure::TimedOut { .. } | Failure::State(_) => false,
+                Failure::TimedOut | Failure::State(_) => false,
             };
             let error = connection.error(failure, timeout);
             if !again || Instant::now() >= deadline || self.pool.is_closed() {
