@@ -276,11 +276,13 @@ impl RdyPlan {
     fn raise(&mut self, now: Instant, budget: u32) -> bool {
         let used: u32 = self.members.iter().fold(0, |sum, member| sum.saturating_add(member.liability(now)));
         let mut free = budget.saturating_sub(used);
-        for most in [1, u32::MAX] {
+        // Beyond the budget even a share for what is in flight anyway is too much: more would follow it.
+        let steps: &[u32] = if used > budget { &[] } else { &[1, u32::MAX] };
+        for most in steps {
             for slot in &self.queue {
                 let member = &mut self.members[*slot];
                 let liability = member.liability(now);
-                let share = member.target.min(most).min(liability.saturating_add(free));
+                let share = member.target.min(*most).min(liability.saturating_add(free));
                 if share > member.share {
                     free -= share.saturating_sub(liability);
                     member.share = share;

@@ -183,6 +183,25 @@ fn a_lower_max_in_flight_applies_at_once() {
 }
 
 #[test]
+fn with_more_in_flight_than_allowed_nobody_gets_a_share() {
+    let mut run = Run::new(2, 2);
+    run.receive(0, 1);
+    run.receive(1, 1);
+    run.plan.set_max_in_flight(0);
+    run.max_in_flight = 0;
+    run.plan();
+    run.plan.set_max_in_flight(1);
+    run.max_in_flight = 1;
+    run.plan();
+    assert_eq!(run.pass(S), [0, 0]);
+    assert!(run.report(0, 0, false));
+    // The other's message keeps the only place.
+    assert_eq!(run.plan().iter().sum::<u32>(), 0);
+    run.report(1, 0, false);
+    assert_eq!(run.plan().iter().sum::<u32>(), 1);
+}
+
+#[test]
 fn pause_takes_all_and_resume_gives_it_back() {
     let mut run = Run::new(4, 100);
     run.plan.set_paused(true);
