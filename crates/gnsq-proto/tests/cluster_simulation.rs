@@ -371,7 +371,11 @@ proptest! {
         for _ in 0..12 {
             // A round trip of less than the settle time.
             let one_way = world.rng.u32(20..4000) * US;
-            world.add_node(one_way);
+            let node = world.add_node(one_way);
+            if world.rng.bool() {
+                world.publish(node, 300);
+                world.connect(node);
+            }
         }
         for (after, act) in acts {
             world.run(Duration::from_micros(after));

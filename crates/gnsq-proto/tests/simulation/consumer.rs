@@ -56,10 +56,12 @@ impl World {
     }
 
     pub(crate) fn set_max_in_flight(&mut self, max_in_flight: u32) {
+        if max_in_flight < self.max_in_flight {
+            self.promises.lowered_at = self.now;
+        }
         self.max_in_flight = max_in_flight;
         self.plan.set_max_in_flight(max_in_flight);
         self.replan();
-        self.promises.lowered_at = self.now;
         self.check();
     }
 
