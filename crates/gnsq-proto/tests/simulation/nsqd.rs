@@ -29,8 +29,8 @@ pub(crate) struct Node {
     flush_scheduled: bool,
     /// Since when messages wait and none was sent.
     waiting_since: Option<Duration>,
-    /// The longest that messages waited until one was sent.
-    pub(crate) longest_wait: Duration,
+    /// The longest that messages waited until one was sent, if one was.
+    longest_wait: Duration,
     pub(crate) sent: u64,
 }
 
@@ -66,6 +66,11 @@ impl Node {
         self.connection = 0;
         self.queue.extend(self.in_flight.drain(..));
         self.buffer.clear();
+    }
+
+    /// The longest that messages waited until one was sent, or wait now.
+    pub(crate) fn longest_wait(&self, now: Duration) -> Duration {
+        self.longest_wait.max(self.waiting_since.map_or(Duration::ZERO, |since| now.saturating_sub(since)))
     }
 
     fn is_ready(&self) -> bool {
