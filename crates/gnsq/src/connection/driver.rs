@@ -308,7 +308,7 @@ impl Driver {
             return;
         }
         self.handle.set_last_message(now);
-        self.window.on_messages(now, count(self.protocol.in_flight()));
+        self.window.on_messages(now, count(self.batch.len()), count(self.protocol.in_flight()));
         self.publish_counts();
         self.handle.observer().messages(&self.handle, &mut self.batch);
         self.batch.clear();
@@ -336,11 +336,8 @@ impl Driver {
             self.most_ready = self.most_ready.max(ready);
             self.handle.shared().ready.store(ready, Ordering::Relaxed);
         }
-        let hungry = self.window.take_hungry();
-        if hungry {
-            self.handle.shared().hungry.store(true, Ordering::Relaxed);
-        }
-        if hungry | self.window.take_drained() {
+        if let Some(facts) = self.window.poll_report() {
+            self.handle.shared().hungry.fetch_or(facts.hungry, Ordering::Relaxed);
             self.handle.observer().attention(&self.handle);
         }
     }
