@@ -1,13 +1,14 @@
 //! Bytes on their way to the socket.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::IoSlice;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// A queue of bytes to send: small pieces are gathered in one buffer, large bodies are kept as they are
 /// and never copied. Read it as a [`Buf`], with `chunks_vectored` and `advance`.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Outgoing {
     /// What goes out before `tail`.
     ready: VecDeque<Bytes>,
@@ -60,6 +61,16 @@ impl Outgoing {
     fn push_ready(&mut self, piece: Bytes) {
         self.ready_len += piece.len();
         self.ready.push_back(piece);
+    }
+}
+
+/// Shows sizes only: what is to be sent may hold a secret.
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("remaining", &self.remaining())
+            .field("queued", &self.queued)
+            .finish_non_exhaustive()
     }
 }
 

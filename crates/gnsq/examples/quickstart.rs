@@ -3,6 +3,7 @@
 //!
 //! `make demo`, or `cargo run --release --example quickstart -- FILE`; without a file it takes this workspace's
 //! `Cargo.lock`. It starts the servers that it needs, and stops them.
+#![allow(clippy::print_stdout, reason = "it is a program")]
 
 use std::collections::HashMap;
 use std::error::Error;

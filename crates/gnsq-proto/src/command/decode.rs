@@ -108,7 +108,7 @@ impl CommandDecoder {
         let after = end + 1;
         let command = match word {
             b"IDENTIFY" => return self.with_body("IDENTIFY", input, after, Command::Identify),
-            b"AUTH" => return self.with_body("AUTH", input, after, Command::Auth),
+            b"AUTH" => return self.with_body("AUTH", input, after, |secret| Command::Auth(secret.into())),
             b"SUB" => {
                 let topic = topic("SUB", words.next())?;
                 Command::Sub { topic, channel: channel("SUB", words.next())? }

@@ -12,6 +12,7 @@ use crate::limits::mpub_body_size;
 use crate::message::MessageId;
 use crate::name::{ChannelName, TopicName};
 use crate::outgoing::Outgoing;
+use crate::secret::Secret;
 
 /// What a client sends first of all: the protocol's version.
 pub const MAGIC_V2: &[u8; 4] = b"  V2";
@@ -22,7 +23,7 @@ pub enum Command {
     /// Names the client and asks for features; the body is JSON, see [`IdentifyRequest`](crate::IdentifyRequest).
     Identify(Bytes),
     /// Gives the secret that an nsqd with authorization asks for.
-    Auth(Bytes),
+    Auth(Secret),
     /// Takes messages from a channel.
     Sub {
         /// The channel's topic.
@@ -82,7 +83,7 @@ impl Command {
             }
             Self::Auth(secret) => {
                 out.put(b"AUTH\n");
-                put_sized(secret, out);
+                put_sized(secret.expose().clone(), out);
             }
             Self::Sub { topic, channel } => put_line(out, format_args!("SUB {topic} {channel}\n")),
             Self::Rdy(count) => put_line(out, format_args!("RDY {count}\n")),
@@ -169,7 +170,7 @@ mod tests {
         let body = Bytes::from_static(b"xy");
         for (command, expected) in [
             (Command::Identify(body.clone()), r"IDENTIFY\n\x00\x00\x00\x02xy"),
-            (Command::Auth(body.clone()), r"AUTH\n\x00\x00\x00\x02xy"),
+            (Command::Auth(body.clone().into()), r"AUTH\n\x00\x00\x00\x02xy"),
             (Command::Sub { topic: topic.clone(), channel }, r"SUB t c\n"),
             (Command::Rdy(2500), r"RDY 2500\n"),
             (Command::Fin(id), r"FIN 0123456789abcdef\n"),

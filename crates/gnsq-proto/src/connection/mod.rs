@@ -37,6 +37,7 @@ use crate::limits::{DEFAULT_HEARTBEAT_INTERVAL, DEFAULT_MAX_FRAME_SIZE, DEFAULT_
 use crate::message::{MessageFrame, MessageId};
 use crate::name::{ChannelName, TopicName};
 use crate::outgoing::Outgoing;
+use crate::secret::Secret;
 
 pub use self::error::{ConnectionError, Loss, Rejected, StateError};
 pub use self::upgrade::Upgrade;
@@ -213,7 +214,7 @@ impl<W> Connection<W> {
     /// # Errors
     ///
     /// When a channel is subscribed, or IDENTIFY is under way.
-    pub fn auth(&mut self, secret: Bytes, waiter: W, deadline: Option<Instant>) -> Result<(), Rejected<W>> {
+    pub fn auth(&mut self, secret: Secret, waiter: W, deadline: Option<Instant>) -> Result<(), Rejected<W>> {
         let waiter = Self::admit(self.expect("AUTH", Phase::Open), waiter)?;
         self.ask(Asked::Auth, Command::Auth(secret), waiter, deadline);
         Ok(())

@@ -11,7 +11,7 @@ use super::{body, channel, damage, damaged, every_cut_gives, feed, id, pieces, p
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         body(1).prop_map(Command::Identify),
-        body(1).prop_map(Command::Auth),
+        body(1).prop_map(|secret| Command::Auth(secret.into())),
         (topic(), channel()).prop_map(|(topic, channel)| Command::Sub { topic, channel }),
         any::<u32>().prop_map(Command::Rdy),
         id().prop_map(Command::Fin),
@@ -32,7 +32,7 @@ fn one_of_each() -> Vec<Command> {
     let body = Bytes::from_static(b"two\nlines");
     vec![
         Command::Identify(Bytes::from_static(b"{}")),
-        Command::Auth(body.clone()),
+        Command::Auth(body.clone().into()),
         Command::Sub { topic: topic.clone(), channel },
         Command::Rdy(2500),
         Command::Fin(id),

@@ -130,7 +130,7 @@ fn a_large_publish_counts_as_sent_with_its_last_byte() {
 #[test]
 fn every_command_with_an_answer_tells_its_waiter() {
     let mut dialogue = Dialogue::new();
-    dialogue.connection.auth(Bytes::from_static(b"secret"), 1, None).unwrap();
+    dialogue.connection.auth("secret".into(), 1, None).unwrap();
     dialogue.connection.subscribe(topic(), channel(), 2, None).unwrap();
     dialogue.publish(3);
     dialogue.connection.start_close(4, None).unwrap();
