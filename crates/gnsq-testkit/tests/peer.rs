@@ -137,3 +137,13 @@ async fn read_frame(client: &mut TcpStream) -> (i32, Vec<u8>) {
     client.read_exact(&mut data).await.expect("a frame is complete");
     (kind, data)
 }
+
+#[tokio::test]
+async fn lines_are_read_up_to_the_end() {
+    let (mut client, mut peer) = connected().await;
+    client.write_all(b"RDY 0\nCLS\n").await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(peer.next_line().await.as_deref(), Some("RDY 0"));
+    assert_eq!(peer.next_line().await.as_deref(), Some("CLS"));
+    assert_eq!(peer.next_line().await, None);
+}

@@ -94,7 +94,7 @@ pub enum Error {
     Timeout {
         /// The time allowed.
         after: Duration,
-        /// Whether nsqd may have carried it out, or still will.
+        /// Whether nsqd may have carried it out, or still will. If not, it can safely be sent again.
         sent: bool,
     },
     /// No nsqd could be reached within the time allowed. Nothing was sent.

@@ -1,6 +1,7 @@
 //! Events that anyone may listen to.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,7 +45,7 @@ impl<T: 'static> Signal<T> {
     }
 
     /// Calls `receiver` at each event until the guard is dropped. It is called where the event happens, often in
-    /// the task that does the I/O: it must not block.
+    /// the task that does the I/O: it must not block. A panic in it is logged, and harms nobody else.
     pub fn connect(&self, receiver: impl Fn(&T) + Send + Sync + 'static) -> SignalGuard {
         let mut receivers = self.inner.lock();
         let id = receivers.next_id;
@@ -93,7 +94,10 @@ impl<T: 'static> Signal<T> {
         let receivers: Vec<_> = self.inner.lock().list.iter().map(|(_, receiver)| receiver.clone()).collect();
         let event = make();
         for receiver in receivers {
-            receiver(&event);
+            // A panic would end the connection, which others share.
+            if catch_unwind(AssertUnwindSafe(|| receiver(&event))).is_err() {
+                tracing::error!(event = std::any::type_name::<T>(), "a receiver of a signal panicked");
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 
 /// A message received, to be answered once: with [`finish`](Self::finish) or [`requeue`](Self::requeue).
 ///
-/// One that is dropped unanswered is requeued at once. In a handler given to [`Consumer::run`](crate::Consumer::run)
+/// One that is dropped unanswered is requeued at once, unless its time is over. In a handler given to [`Consumer::run`](crate::Consumer::run)
 /// the handler's result answers it, unless it was answered before or [detached](Self::detach).
 pub struct Message {
     frame: MessageFrame,
@@ -43,9 +43,8 @@ pub(crate) struct Times {
 
 impl Times {
     pub(crate) fn new(connection: &Handle, received: Instant, deadline: Instant) -> Self {
-        let most = connection.identified().map_or(0, |response| response.max_msg_timeout);
-        let cap = if most == 0 { deadline } else { received + Duration::from_millis(most) };
-        Self { deadline: connection.nanos(deadline), cap: connection.nanos(cap) }
+        let (_, longest) = connection.msg_timeouts();
+        Self { deadline: connection.nanos(deadline), cap: connection.nanos(received + longest) }
     }
 }
 
@@ -153,11 +152,10 @@ impl Message {
             return Err(Error::Expired { id: self.id() });
         }
         self.connection.send(Op::Touch(self.id()))?;
-        if let Some(response) = self.connection.identified() {
-            let life = self.life();
-            let deadline = self.connection.nanos(now + Duration::from_millis(response.msg_timeout));
-            life.deadline.store(deadline.min(life.cap), Ordering::Relaxed);
-        }
+        let life = self.life();
+        let (timeout, _) = self.connection.msg_timeouts();
+        let deadline = self.connection.nanos(now + timeout);
+        life.deadline.store(deadline.min(life.cap), Ordering::Relaxed);
         Ok(())
     }
 
@@ -168,16 +166,11 @@ impl Message {
     }
 
     pub(crate) fn expired_at(&self, now: Instant) -> bool {
-        self.connection.nanos(now) >= self.life().deadline.load(Ordering::Relaxed)
+        self.life().is_over(&self.connection, now)
     }
 
     pub(crate) fn frame(&self) -> &MessageFrame {
         &self.frame
-    }
-
-    /// Forgets the message without an answer: its time is over.
-    pub(crate) fn abandon(self) {
-        self.life().answered.store(true, Ordering::Relaxed);
     }
 
     /// Lends the message to a handler: from now on what happens to it shows in `ticket`, whose former message is gone.
@@ -223,8 +216,8 @@ impl Message {
 impl Drop for Message {
     fn drop(&mut self) {
         let life = self.life();
-        if life.detached.load(Ordering::Relaxed) && !life.answered.swap(true, Ordering::AcqRel) {
-            requeue_dropped(&self.connection, self.id());
+        if life.detached.load(Ordering::Relaxed) {
+            requeue_dropped(&self.connection, self.id(), life);
         }
     }
 }
@@ -237,6 +230,12 @@ impl fmt::Debug for Message {
             .field("body_len", &self.body().len())
             .field("nsqd", self.nsqd())
             .finish_non_exhaustive()
+    }
+}
+
+impl Lifetime {
+    fn is_over(&self, connection: &Handle, now: Instant) -> bool {
+        connection.nanos(now) >= self.deadline.load(Ordering::Relaxed)
     }
 }
 
@@ -263,7 +262,7 @@ impl Loan {
         if life.detached.load(Ordering::Relaxed) || life.answered.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        if self.connection.nanos(now) >= life.deadline.load(Ordering::Relaxed) {
+        if life.is_over(&self.connection, now) {
             return Err(Error::Expired { id: self.id });
         }
         let observer = self.connection.observer();
@@ -285,15 +284,19 @@ impl Drop for Loan {
     fn drop(&mut self) {
         if let Some(life) = self.life.take()
             && !life.detached.load(Ordering::Relaxed)
-            && !life.answered.swap(true, Ordering::AcqRel)
         {
-            requeue_dropped(&self.connection, self.id);
+            requeue_dropped(&self.connection, self.id, &life);
         }
     }
 }
 
 /// At once, and no failure: nobody has looked at it. When the connection has ended there is nobody to tell.
-fn requeue_dropped(connection: &Handle, id: MessageId) {
+fn requeue_dropped(connection: &Handle, id: MessageId, life: &Lifetime) {
+    let answered = life.answered.swap(true, Ordering::AcqRel);
+    // One whose time is over isn't this one's to requeue: nsqd may have sent it again, on this very connection.
+    if answered || life.is_over(connection, Instant::now()) {
+        return;
+    }
     if connection.send(Op::Requeue(id, Duration::ZERO)).is_ok() {
         connection.observer().requeued(connection, id, Duration::ZERO, false);
     }

@@ -11,11 +11,11 @@ use gnsq_proto::{ChannelName, Command, IdentifyResponse, MessageId, ServerError,
 use crate::address::Address;
 use crate::budget::Budget;
 use crate::config::ConnectionConfig;
-use crate::connection::{Handle, Observer, Op, Reply};
+use crate::connection::{Failure, Handle, Observer, Op, Reply};
 use crate::error::{Error, Result};
 use crate::events::{CloseEvent, ErrorEvent, FinishEvent, MessageEvent, RequeueEvent, ResponseEvent, Signals};
 use crate::message::Message;
-use crate::queue::Queue;
+use crate::queue::{Place, Queue};
 use crate::runtime::Io;
 
 /// One connection to an nsqd: the commands as they are, for those who want neither a [`Producer`](crate::Producer) nor
@@ -231,7 +231,8 @@ impl NsqdTcpClient {
     ///
     /// Dropping the future loses no message.
     pub async fn recv(&self) -> Option<Message> {
-        std::future::poll_fn(|cx| self.inbox.queue.poll_pop(cx)).await
+        let mut place = Place::default();
+        std::future::poll_fn(|cx| self.inbox.queue.poll_pop(&mut place, cx)).await
     }
 
     /// Asks for no more messages (CLS), and waits until nsqd says that it sends none (`CLOSE_WAIT`). Messages in
@@ -295,10 +296,12 @@ impl NsqdTcpClient {
         let permit = room.map_err(|_| Error::Timeout { after: timeout, sent: false })?;
         let (reply, answer) = Reply::new(Some(permit));
         self.connection.send(Op::Publish(command, reply, deadline))?;
-        match answer.await {
-            Ok(result) => result.map(drop).map_err(|failure| self.connection.error(failure, timeout)),
-            Err(_) => Err(self.connection.end()),
-        }
+        let result = match answer.await {
+            Ok(result) => result,
+            // The driver answers or fails everything it holds; this is its own end.
+            Err(_) => Err(Failure::Unknown(self.connection.ended().await)),
+        };
+        result.map(drop).map_err(|failure| self.connection.error(failure, timeout))
     }
 
     fn command(&self, name: &'static str, op: Op) -> Result<()> {

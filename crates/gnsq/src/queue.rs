@@ -1,82 +1,97 @@
 //! Messages that were received and are not yet in anyone's hands.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 use crate::message::Message;
 
 /// Filled by connections in batches, emptied by workers or a stream. What RDY allows bounds it, and each connection
-/// sends back what comes beyond twice that.
+/// sends back what comes beyond twice that; what has lain there until its time was over makes room.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
+    /// Tells one who waits. Who takes a message and finds more tells the next: as many run as there is work for.
+    filled: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
     messages: VecDeque<Message>,
-    waiting: VecDeque<Waker>,
     closed: bool,
 }
 
+/// A place in the line before a [`Queue`], taken by waiting. Who drops it leaves the line; a message that it was told
+/// of goes to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Place(Option<Pin<Box<OwnedNotified>>>);
+
 impl Queue {
-    /// Takes in a batch. In a closed queue the messages are dropped, which requeues them.
-    pub(crate) fn push(&self, batch: &mut Vec<Message>) {
-        let waker = {
+    /// Takes in a batch. In a closed queue the messages are dropped, which requeues them. Returns how many were.
+    pub(crate) fn push(&self, batch: &mut Vec<Message>) -> usize {
+        {
             let mut inner = self.lock();
-            if inner.closed {
-                None
-            } else {
+            if !inner.closed {
+                // While nobody takes messages, nsqd sends them again and again.
+                let now = Instant::now();
+                while inner.messages.front().is_some_and(|message| message.expired_at(now)) {
+                    inner.messages.pop_front();
+                }
                 inner.messages.extend(batch.drain(..));
-                inner.waiting.pop_front()
+                drop(inner);
+                self.filled.notify_one();
             }
-        };
-        batch.clear();
-        if let Some(waker) = waker {
-            waker.wake();
         }
+        let dropped = batch.len();
+        batch.clear();
+        dropped
     }
 
     /// The oldest message; `None` when the queue is closed.
-    pub(crate) fn poll_pop(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        let mut inner = self.lock();
-        if let Some(message) = inner.messages.pop_front() {
-            // One wake-up for a batch, and each who finds more wakes another: as many run as there is work for.
-            let next = if inner.messages.is_empty() { None } else { inner.waiting.pop_front() };
-            drop(inner);
-            if let Some(waker) = next {
-                waker.wake();
+    pub(crate) fn poll_pop(&self, place: &mut Place, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        loop {
+            let waits = place.poll(cx);
+            let mut inner = self.lock();
+            if let Some(message) = inner.messages.pop_front() {
+                let more = !inner.messages.is_empty();
+                drop(inner);
+                // Whoever stays in line while busy would be told in place of one who is free.
+                place.leave();
+                if more {
+                    self.filled.notify_one();
+                }
+                return Poll::Ready(Some(message));
             }
-            return Poll::Ready(Some(message));
+            if inner.closed {
+                return Poll::Ready(None);
+            }
+            drop(inner);
+            if waits {
+                return Poll::Pending;
+            }
+            place.enter(&self.filled);
         }
-        if inner.closed {
-            return Poll::Ready(None);
-        }
-        if !inner.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            inner.waiting.push_back(cx.waker().clone());
-        }
-        Poll::Pending
     }
 
     /// Takes in nothing more; what is there can still be taken.
     pub(crate) fn end(&self) {
-        let waiting = {
-            let mut inner = self.lock();
-            inner.closed = true;
-            std::mem::take(&mut inner.waiting)
-        };
-        waiting.into_iter().for_each(Waker::wake);
+        self.lock().closed = true;
+        self.filled.notify_waiters();
     }
 
     /// Takes in nothing more; returns what nobody has begun.
     pub(crate) fn close(&self) -> VecDeque<Message> {
-        let mut inner = self.lock();
-        inner.closed = true;
-        let waiting = std::mem::take(&mut inner.waiting);
-        let messages = std::mem::take(&mut inner.messages);
-        drop(inner);
-        waiting.into_iter().for_each(Waker::wake);
+        let messages = {
+            let mut inner = self.lock();
+            inner.closed = true;
+            std::mem::take(&mut inner.messages)
+        };
+        self.filled.notify_waiters();
         messages
     }
 
@@ -86,5 +101,24 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    pub(crate) fn leave(&mut self) {
+        self.0 = None;
+    }
+
+    fn enter(&mut self, filled: &Arc<Notify>) {
+        self.0 = Some(Box::pin(filled.clone().notified_owned()));
+    }
+
+    /// Whether it is in line and was not told of a message yet.
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        let waits = self.0.as_mut().is_some_and(|told| told.as_mut().poll(cx).is_pending());
+        if !waits {
+            self.leave();
+        }
+        waits
     }
 }

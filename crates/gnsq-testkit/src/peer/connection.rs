@@ -53,6 +53,22 @@ impl PeerConnection {
         line
     }
 
+    /// The next line without its `\n`, whatever it is, or `None` when the client has closed its side in order.
+    ///
+    /// # Panics
+    ///
+    /// If 16 KiB come without `\n`, the connection is reset, or it ends within a line.
+    pub async fn next_line(&mut self) -> Option<String> {
+        let wanted = "a line or the end";
+        if self.received.is_empty() && !self.receive_some(wanted).await {
+            self.done("the end".to_owned());
+            return None;
+        }
+        let line = self.line(wanted).await;
+        self.done(format!("the line {line:?}"));
+        Some(line)
+    }
+
     /// Expects this line, given without its `\n`.
     ///
     /// # Panics
@@ -282,9 +298,15 @@ impl PeerConnection {
     }
 
     async fn receive(&mut self, wanted: &str) {
+        if !self.receive_some(wanted).await {
+            self.fail(wanted, "the client closed the connection");
+        }
+    }
+
+    /// Returns whether bytes came; they don't at the end.
+    async fn receive_some(&mut self, wanted: &str) -> bool {
         match timeout(DEADLINE, self.stream.read_buf(&mut self.received)).await {
-            Ok(Ok(0)) => self.fail(wanted, "the client closed the connection"),
-            Ok(Ok(_)) => {}
+            Ok(Ok(count)) => count > 0,
             Ok(Err(error)) => self.fail(wanted, error),
             Err(_) => self.fail(wanted, format_args!("nothing more came for {DEADLINE:?}")),
         }

@@ -87,6 +87,12 @@ impl Driver {
                 Err(error) => return Poll::Ready(error),
             }
         }
+        // Its timer is looked at when there is nothing to read. Where there always is, time goes on all the same.
+        let timeouts = self.handle_timeouts(Instant::now());
+        self.publish_counts();
+        if let Err(error) = timeouts {
+            return Poll::Ready(error);
+        }
         // There is more to do, but others want to run too.
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -106,8 +112,7 @@ impl Driver {
                 Ok(Step::Again)
             }
             Poll::Pending => {
-                self.arm_timer();
-                if self.timer.as_mut().poll(cx).is_pending() {
+                if !self.arm_timer() || self.timer.as_mut().poll(cx).is_pending() {
                     return Ok(Step::Wait);
                 }
                 *now = Instant::now();
@@ -140,10 +145,12 @@ impl Driver {
     fn do_op(&mut self, op: Op, now: Instant) {
         let result = match op {
             Op::Finish(id) => self.protocol.finish(id).map(drop),
-            Op::Requeue(id, delay) => self.protocol.requeue(id, delay).map(drop),
+            Op::Requeue(id, delay) => self.protocol.requeue(id, delay.min(LONGEST_DELAY)).map(drop),
             Op::Touch(id) => self.protocol.touch(id, now).map(drop),
             Op::Publish(command, reply, deadline) => {
-                if let Err(rejected) = self.protocol.publish(command, reply, Some(deadline)) {
+                if deadline <= now {
+                    reply.fail(Failure::TimedOut { sent: false });
+                } else if let Err(rejected) = self.protocol.publish(command, reply, Some(deadline)) {
                     rejected.waiter.fail(Failure::State(rejected.reason));
                 }
                 Ok(())
@@ -167,7 +174,8 @@ impl Driver {
                 Ok(())
             }
             Op::Close => {
-                self.closing = Some(now + self.handle.shared().config.write_timeout);
+                // A second call doesn't prolong it.
+                self.closing.get_or_insert(now + self.handle.shared().config.write_timeout);
                 Ok(())
             }
         };
@@ -194,13 +202,6 @@ impl Driver {
     }
 
     fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Error> {
-        let unsent = self.protocol.output().remaining();
-        if unsent > self.handle.shared().config.max_unsent_bytes {
-            return Err(self.io_error(io::Error::new(
-                io::ErrorKind::OutOfMemory,
-                format!("{unsent} bytes wait to be sent (max_unsent_bytes): nsqd doesn't read"),
-            )));
-        }
         while !self.shut && self.protocol.output().has_remaining() {
             match poll_write_buf(Pin::new(&mut self.stream), cx, self.protocol.output()) {
                 Poll::Ready(Ok(0)) => return Err(self.io_error(io::ErrorKind::WriteZero.into())),
@@ -208,12 +209,22 @@ impl Driver {
                 Poll::Ready(Err(error)) => return Err(self.io_error(error)),
                 Poll::Pending => {
                     self.stalled.get_or_insert(now);
-                    return Ok(());
+                    return self.check_unsent();
                 }
             }
         }
         self.stalled = None;
         Ok(())
+    }
+
+    /// Called when the socket has taken all that it can: what is left waits for the peer.
+    fn check_unsent(&mut self) -> Result<(), Error> {
+        let unsent = self.protocol.output().remaining();
+        if unsent <= self.handle.shared().config.max_unsent_bytes {
+            return Ok(());
+        }
+        let text = format!("{unsent} bytes wait to be sent (max_unsent_bytes): nsqd doesn't read");
+        Err(self.io_error(io::Error::new(io::ErrorKind::OutOfMemory, text)))
     }
 
     /// Says that nothing more will be sent. nsqd reads all before it closes in turn, which ends the connection; to
@@ -255,7 +266,9 @@ impl Driver {
         let result = loop {
             match self.protocol.poll_event(now) {
                 Ok(Some(Event::Message { frame, deadline })) => {
-                    if self.protocol.in_flight() > self.most_in_flight() {
+                    if self.protocol.in_flight() > self.most_in_flight()
+                        || self.handle.holders() > 2 * self.most_in_flight()
+                    {
                         self.overflow(frame.id);
                         continue;
                     }
@@ -292,8 +305,8 @@ impl Driver {
                 }
             }
             Event::TooLate(error) => shared.observer.error(&self.handle, &error),
-            // The command stays in the stream, and goes out if it hasn't: nsqd may still carry it out.
-            Event::TimedOut { waiter, .. } => waiter.fail(Failure::TimedOut),
+            // What hasn't left by now still will, unless the connection ends before: nobody can take it back.
+            Event::TimedOut { waiter, .. } => waiter.fail(Failure::TimedOut { sent: true }),
             Event::Expired(id) => shared.observer.expired(&self.handle, id),
             Event::Upgrade(_) => return Err(self.protocol_error(ConnectionError::Declined("plain text"))),
             // Taken by the caller.
@@ -342,7 +355,8 @@ impl Driver {
         }
     }
 
-    fn arm_timer(&mut self) {
+    /// Whether there is a time to wait for.
+    fn arm_timer(&mut self) -> bool {
         let config = &self.handle.shared().config;
         let next = [
             self.protocol.next_timeout(),
@@ -350,12 +364,13 @@ impl Driver {
             self.stalled.map(|since| since + config.write_timeout),
             self.closing,
         ];
-        let Some(next) = next.into_iter().flatten().min() else { return };
+        let Some(next) = next.into_iter().flatten().min() else { return false };
         // A timer that is early only looks again; to move it at every read would cost more.
         if self.timer_at > next || self.timer.is_elapsed() {
             self.timer_at = next;
             self.timer.as_mut().reset(next.into());
         }
+        true
     }
 
     fn handle_timeouts(&mut self, now: Instant) -> Result<(), Error> {
@@ -407,10 +422,12 @@ impl Driver {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        // Closed before anyone is told, so that who tries again doesn't meet this connection.
+        let undone = self.handle.close(cause.clone());
         for (reply, loss) in self.protocol.fail() {
             reply.lose(loss, cause);
         }
-        for op in self.handle.close(cause.clone()) {
+        for op in undone {
             if let Op::Publish(_, reply, _) | Op::Ask(_, reply, _) = op {
                 reply.fail(Failure::NotSent(cause.clone()));
             }
@@ -450,6 +467,9 @@ const MAX_ROUNDS: usize = 32;
 
 /// How many unanswered messages beyond RDY are no flood.
 const SLACK: usize = 64;
+
+/// nsqd counts in signed 64-bit nanoseconds: more would overflow there, and be no delay at all.
+const LONGEST_DELAY: Duration = Duration::from_nanos(u64::MAX / 2);
 
 /// How many ops the driver keeps room for: as many as one nsqd may have in flight, by default.
 const KEEP_OPS: usize = 2500;

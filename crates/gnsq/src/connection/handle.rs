@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
+use gnsq_proto::limits::{DEFAULT_MAX_MSG_TIMEOUT, DEFAULT_MSG_TIMEOUT};
 use gnsq_proto::{ChannelName, Facts, IdentifyResponse, TopicName};
 use tokio::sync::Notify;
 
@@ -80,6 +81,19 @@ impl Handle {
     /// What nsqd granted, once it has.
     pub(crate) fn identified(&self) -> Option<&IdentifyResponse> {
         self.0.identified.get()
+    }
+
+    /// How long a message may be held, and how long with touches.
+    pub(crate) fn msg_timeouts(&self) -> (Duration, Duration) {
+        let millis_or = |millis, default| if millis == 0 { default } else { Duration::from_millis(millis) };
+        match self.identified() {
+            Some(response) => (
+                millis_or(response.msg_timeout, DEFAULT_MSG_TIMEOUT),
+                millis_or(response.max_msg_timeout, DEFAULT_MAX_MSG_TIMEOUT),
+            ),
+            // A server without negotiation uses what it was asked for.
+            None => (self.0.config.msg_timeout.unwrap_or(DEFAULT_MSG_TIMEOUT), DEFAULT_MAX_MSG_TIMEOUT),
+        }
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
@@ -164,10 +178,15 @@ impl Handle {
             asked?;
             match answer.await {
                 Ok(result) => result.map_err(|failure| connection.error(failure, timeout)),
-                // The driver answers or fails everything it holds; this is the runtime shutting down under it.
-                Err(_) => Err(connection.end()),
+                // The driver answers or fails everything it holds; this is its own end.
+                Err(_) => Err(connection.ended().await),
             }
         }
+    }
+
+    /// How many messages and others hold this connection. A message in a handler's hands counts twice.
+    pub(super) fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
     }
 
     /// A failure on this connection, as its caller sees it.
@@ -177,7 +196,7 @@ impl Handle {
             Failure::Refused(source) => Error::Refused { address, source },
             Failure::NotSent(cause) => Error::Lost { address, sent: false, cause: Box::new(cause) },
             Failure::Unknown(cause) => Error::Lost { address, sent: true, cause: Box::new(cause) },
-            Failure::TimedOut => Error::Timeout { after: timeout, sent: true },
+            Failure::TimedOut { sent } => Error::Timeout { after: timeout, sent },
             Failure::State(error) => Error::State(error),
         }
     }

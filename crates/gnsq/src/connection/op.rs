@@ -53,8 +53,10 @@ pub(crate) enum Failure {
     NotSent(Error),
     /// The connection ended; nsqd may have carried the command out.
     Unknown(Error),
-    /// No answer in time; nsqd may have carried the command out, or still will.
-    TimedOut,
+    /// No answer in time. `sent`: nsqd may have carried the command out, or still will.
+    TimedOut {
+        sent: bool,
+    },
     State(StateError),
 }
 

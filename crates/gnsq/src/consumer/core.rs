@@ -75,6 +75,8 @@ pub(super) struct Counters {
     pub(super) expired: AtomicU64,
     pub(super) too_late: AtomicU64,
     pub(super) given_up: AtomicU64,
+    /// Came while the shutdown had begun, and went back.
+    pub(super) dropped: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -161,7 +163,8 @@ impl Observer for Core {
                 self.signals.on_message.emit(|| MessageEvent::new(message));
             }
         }
-        self.queue.push(batch);
+        let dropped = self.queue.push(batch) as u64;
+        self.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
     }
 
     fn attention(&self, _connection: &Handle) {

@@ -75,7 +75,7 @@ impl Consumer {
     ///
     /// Returns what the shutdown did; ask for one with [`ConsumerHandle::shutdown`](super::ConsumerHandle::shutdown).
     /// Dropping the future stops the handlers where they are, and shuts down in the background.
-    pub async fn run<H, F, E>(self, handler: H) -> ShutdownReport
+    pub async fn run<H, F, E>(mut self, handler: H) -> ShutdownReport
     where
         H: Fn(Message) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), E>> + Send + 'static,
@@ -84,6 +84,10 @@ impl Consumer {
         let core = self.core().clone();
         let handler = Arc::new(handler);
         let mut workers = JoinSet::new();
+        // An earlier `recv` that was given up may still stand in line, or have a message half given up.
+        if let Some(giving_up) = self.inlet.rest() {
+            workers.spawn(giving_up);
+        }
         for _ in 0..core.settings.concurrency {
             workers.spawn(work(core.clone(), handler.clone()));
         }

@@ -12,10 +12,12 @@ use futures_util::future::BoxFuture;
 use super::core::Core;
 use crate::events::MessageEvent;
 use crate::message::Message;
+use crate::queue::Place;
 
 /// Hands out messages that are worth an attempt.
 pub(super) struct Inlet {
     core: Arc<Core>,
+    place: Place,
     /// A message being given up.
     giving_up: Option<BoxFuture<'static, ()>>,
     /// The time, while nothing has been waited for since it was read: the clock is no small part of a message's cost.
@@ -24,7 +26,7 @@ pub(super) struct Inlet {
 
 impl Inlet {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, giving_up: None, now: None }
+        Self { core, place: Place::default(), giving_up: None, now: None }
     }
 
     /// The next message; `None` when the consumer has shut down.
@@ -34,12 +36,12 @@ impl Inlet {
                 ready!(giving_up.as_mut().poll(cx));
                 self.giving_up = None;
             }
-            let polled = self.core.queue.poll_pop(cx);
+            let polled = self.core.queue.poll_pop(&mut self.place, cx);
             let now = self.now.take().filter(|_| polled.is_ready()).unwrap_or_else(Instant::now);
             let Some(message) = ready!(polled) else { return Poll::Ready(None) };
             if message.expired_at(now) {
                 // nsqd has given it to someone else by now.
-                message.abandon();
+                drop(message);
             } else if self.core.is_exhausted(&message) {
                 self.giving_up = Some(give_up(self.core.clone(), message).boxed());
             } else {
@@ -51,6 +53,12 @@ impl Inlet {
     /// Tells the time to the call of [`next`](Self::next) that follows at once.
     pub(super) fn set_now(&mut self, now: Instant) {
         self.now = Some(now);
+    }
+
+    /// No longer waits for a message, if it did. Returns what is left to do.
+    pub(super) fn rest(&mut self) -> Option<BoxFuture<'static, ()>> {
+        self.place.leave();
+        self.giving_up.take()
     }
 
     pub(super) async fn next(&mut self) -> Option<Message> {

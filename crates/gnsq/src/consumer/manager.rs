@@ -178,7 +178,7 @@ impl Manager {
     }
 
     /// Nothing is lost, and nothing waits for ever: see [`Consumer`](super::Consumer)'s promise.
-    async fn shut_down(self) -> ShutdownReport {
+    async fn shut_down(&self) -> ShutdownReport {
         let core = &self.core;
         let began = Instant::now();
         let deadline = (began + core.settings.shutdown_timeout).into();
@@ -188,8 +188,10 @@ impl Manager {
 
         // CLS goes first, or nsqd would send again what is given back behind it.
         let closes: Vec<_> = connections.iter().map(|connection| (connection, connection.start_close())).collect();
-        let unstarted = core.queue.close();
-        let requeued_unstarted = unstarted.len() as u64;
+        let mut unstarted = core.queue.close();
+        let now = Instant::now();
+        unstarted.retain(|message| !message.expired_at(now));
+        let unstarted_at_first = unstarted.len() as u64;
         drop(unstarted);
 
         let confirmations = closes.into_iter().map(|(connection, close)| async move {
@@ -211,12 +213,26 @@ impl Manager {
         self.tasks.close();
         self.tasks.wait().await;
         ShutdownReport {
-            requeued_unstarted,
+            requeued_unstarted: unstarted_at_first + core.counters.dropped.load(Ordering::Relaxed),
             finished: core.counters.finished.load(Ordering::Relaxed) - finished_before,
             requeued_unfinished,
             unconfirmed: unconfirmed.into_iter().flatten().collect(),
             took: began.elapsed(),
         }
+    }
+}
+
+impl Drop for Manager {
+    /// The runtime may drop the task at any time, and a strategy of the user's may panic: nobody waits for ever then.
+    fn drop(&mut self) {
+        if self.core.shutdown.report.borrow().is_some() {
+            return;
+        }
+        tracing::error!("a consumer's task ended without a shutdown: its runtime is gone, or it panicked");
+        self.core.shutdown.requested.cancel();
+        self.stop.cancel();
+        drop(self.core.queue.close());
+        self.core.shutdown.report.send_replace(Some(ShutdownReport::default()));
     }
 }
 

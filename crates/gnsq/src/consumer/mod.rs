@@ -128,7 +128,8 @@ impl Drop for Consumer {
 }
 
 impl ConsumerHandle {
-    /// Shuts the consumer down and tells how it went. Later calls give the same report.
+    /// Shuts the consumer down and tells how it went. Later calls give the same report. Should the runtime of the
+    /// consumer's [`Io`](crate::Io) have ended before, there was nothing to do, and the report is empty.
     pub async fn shutdown(&self) -> ShutdownReport {
         self.core.shutdown.requested.cancel();
         self.finished().await

@@ -159,7 +159,8 @@ impl Producer {
             let failure = match answer.await {
                 Ok(Ok(_)) => return Ok(()),
                 Ok(Err(failure)) => failure,
-                Err(_) => return Err(Error::Closed),
+                // The connection's task answers or fails everything it holds; this is its own end.
+                Err(_) => Failure::Unknown(connection.ended().await),
             };
             let again = match &failure {
                 Failure::NotSent(_) => true,
@@ -168,7 +169,7 @@ impl Producer {
                         && (settings.retry_unknown || *error.code() != gnsq_proto::ErrorCode::MpubFailed)
                 }
                 Failure::Unknown(_) => settings.retry_unknown,
-                Failure::TimedOut | Failure::State(_) => false,
+                Failure::TimedOut { .. } | Failure::State(_) => false,
             };
             let error = connection.error(failure, timeout);
             if !again || Instant::now() >= deadline || self.pool.is_closed() {

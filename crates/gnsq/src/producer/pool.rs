@@ -98,13 +98,11 @@ impl Pool {
     /// The connection for the next publish; waits for one until `deadline`.
     pub(super) async fn pick(&self, deadline: Instant) -> Result<Handle> {
         loop {
+            // Before the look, so that no change between the two is missed.
+            let changed = self.changed.notified();
             if self.is_closed() {
                 return Err(Error::Closed);
             }
-            if let Some(connection) = self.pick_now() {
-                return Ok(connection);
-            }
-            let changed = self.changed.notified();
             if let Some(connection) = self.pick_now() {
                 return Ok(connection);
             }
