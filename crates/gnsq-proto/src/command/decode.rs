@@ -141,7 +141,7 @@ impl CommandDecoder {
                 let topic = topic("MPUB", words.next())?;
                 let Some(mut body) = self.body("MPUB", input, after)? else { return Ok(None) };
                 let bodies = self.messages(&mut body)?;
-                return Ok(Some(Command::Mpub { topic, bodies }));
+                return Ok(Some(Command::Mpub { topic, bodies: bodies.into() }));
             }
             other => return Err(CommandError::Unknown(lossy(other))),
         };

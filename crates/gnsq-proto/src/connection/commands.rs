@@ -27,7 +27,7 @@ impl<W> Connection<W> {
             return Err(Rejected { reason, waiter });
         }
         let waiter = Self::admit(self.expect("IDENTIFY", Phase::Open), waiter)?;
-        self.ask(Asked::Identify, Command::Identify(request.to_json()), waiter, deadline);
+        self.ask(Asked::Identify, &Command::Identify(request.to_json()), waiter, deadline);
         self.request = Some(request);
         self.phase = Phase::Identifying;
         Ok(())
@@ -40,7 +40,7 @@ impl<W> Connection<W> {
     /// When a channel is subscribed, or IDENTIFY is under way.
     pub fn auth(&mut self, secret: Secret, waiter: W, deadline: Option<Instant>) -> Result<(), Rejected<W>> {
         let waiter = Self::admit(self.expect("AUTH", Phase::Open), waiter)?;
-        self.ask(Asked::Auth, Command::Auth(secret), waiter, deadline);
+        self.ask(Asked::Auth, &Command::Auth(secret), waiter, deadline);
         Ok(())
     }
 
@@ -57,7 +57,7 @@ impl<W> Connection<W> {
         deadline: Option<Instant>,
     ) -> Result<(), Rejected<W>> {
         let waiter = Self::admit(self.expect("SUB", Phase::Open), waiter)?;
-        self.ask(Asked::Sub, Command::Sub { topic, channel }, waiter, deadline);
+        self.ask(Asked::Sub, &Command::Sub { topic, channel }, waiter, deadline);
         // Commands may follow at once: should nsqd refuse, it closes the connection anyway.
         self.phase = Phase::Subscribed;
         Ok(())
@@ -68,7 +68,7 @@ impl<W> Connection<W> {
     /// # Errors
     ///
     /// While IDENTIFY is under way, or for another command; that has methods of its own.
-    pub fn publish(&mut self, command: Command, waiter: W, deadline: Option<Instant>) -> Result<(), Rejected<W>> {
+    pub fn publish(&mut self, command: &Command, waiter: W, deadline: Option<Instant>) -> Result<(), Rejected<W>> {
         let allowed = if !matches!(command, Command::Pub { .. } | Command::Dpub { .. } | Command::Mpub { .. }) {
             Err(StateError { command: "a command other than PUB, DPUB and MPUB", state: "by publish" })
         } else if matches!(self.phase, Phase::Open | Phase::Subscribed | Phase::Closing) {
@@ -159,12 +159,12 @@ impl<W> Connection<W> {
     /// When no channel is subscribed, or at the second call.
     pub fn start_close(&mut self, waiter: W, deadline: Option<Instant>) -> Result<(), Rejected<W>> {
         let waiter = Self::admit(self.expect("CLS", Phase::Subscribed), waiter)?;
-        self.ask(Asked::Close, Command::Cls, waiter, deadline);
+        self.ask(Asked::Close, &Command::Cls, waiter, deadline);
         self.phase = Phase::Closing;
         Ok(())
     }
 
-    fn ask(&mut self, asked: Asked, command: Command, waiter: W, deadline: Option<Instant>) {
+    fn ask(&mut self, asked: Asked, command: &Command, waiter: W, deadline: Option<Instant>) {
         command.encode(&mut self.output);
         self.answers.push(Answer { asked, waiter: Some(waiter), deadline, end: self.output.queued() });
     }

@@ -80,7 +80,7 @@ pub enum Event<W> {
 /// let now = Instant::now();
 /// let mut connection = Connection::new(now);
 /// let topic = TopicName::new("orders")?;
-/// connection.publish(Command::Pub { topic, body: Bytes::from_static(b"17") }, "the waiter", None)?;
+/// connection.publish(&Command::Pub { topic, body: Bytes::from_static(b"17") }, "the waiter", None)?;
 /// assert_eq!(connection.output().chunk(), b"  V2PUB orders\n\0\0\0\x0217");
 ///
 /// connection.input().extend_from_slice(b"\0\0\0\x06\0\0\0\0OK");

@@ -113,7 +113,7 @@ fn nothing_may_be_sent(dialogue: &mut Dialogue) {
     dialogue.refused(|connection| connection.identify(negotiating(), 1, None));
     dialogue.refused(|connection| connection.auth("secret".into(), 1, None));
     dialogue.refused(|connection| connection.subscribe(topic(), channel(), 1, None));
-    dialogue.refused(|connection| connection.publish(publish(), 1, None));
+    dialogue.refused(|connection| connection.publish(&publish(), 1, None));
     dialogue.refused(|connection| connection.ready(1));
     dialogue.refused(|connection| connection.finish(id(1)));
     dialogue.refused(|connection| connection.start_close(1, None));

@@ -59,7 +59,7 @@ impl Dialogue {
     }
 
     pub(crate) fn publish(&mut self, waiter: u32) {
-        self.connection.publish(publish(), waiter, None).unwrap();
+        self.connection.publish(&publish(), waiter, None).unwrap();
     }
 
     pub(crate) fn pass(&mut self, time: Duration) {

@@ -150,7 +150,7 @@ impl Driver {
             Op::Publish(command, reply, deadline) => {
                 if deadline <= now {
                     reply.fail(Failure::TimedOut { sent: false });
-                } else if let Err(rejected) = self.protocol.publish(command, reply, Some(deadline)) {
+                } else if let Err(rejected) = self.protocol.publish(&command, reply, Some(deadline)) {
                     rejected.waiter.fail(Failure::State(rejected.reason));
                 }
                 Ok(())

@@ -103,7 +103,7 @@ impl Producer {
         B: Into<Bytes>,
     {
         let topic = topic.try_into().map_err(Into::into)?;
-        let bodies: Vec<Bytes> = bodies.into_iter().map(Into::into).collect();
+        let bodies: Arc<[Bytes]> = bodies.into_iter().map(Into::into).collect();
         self.pool.settings.connection.limits.check_messages(&bodies)?;
         let size = bodies.iter().map(|body| body.len() + 4).sum();
         self.send(Command::Mpub { topic, bodies }, size).await
