@@ -69,3 +69,8 @@ pub use message::Message;
 pub use nsqd::NsqdTcpClient;
 pub use producer::{Producer, ProducerBuilder, Routing};
 pub use runtime::Io;
+
+/// The README's code is compiled with the documentation's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
