@@ -57,8 +57,9 @@ impl Supervisor {
                 Ok(connection) => {
                     let since = Instant::now();
                     session.up(&connection);
-                    let cause = self.until_end(&connection).await;
-                    session.down(&connection, &cause);
+                    let in_use = InUse { session: &*session, connection: &connection };
+                    self.until_end(&connection).await;
+                    drop(in_use);
                     // One that ends as soon as it begins is a failure too.
                     if since.elapsed() > STABLE {
                         backoff.reset();
@@ -93,14 +94,26 @@ impl Supervisor {
     }
 
     /// Waits for the connection's end, which a stop brings about.
-    async fn until_end(&self, connection: &Handle) -> Error {
+    async fn until_end(&self, connection: &Handle) {
         tokio::select! {
-            cause = connection.ended() => return cause,
+            _ = connection.ended() => return,
             () = self.stop.cancelled() => {}
         }
         // Should it have ended meanwhile, there is nothing to close.
         let _ = connection.send(Op::Close);
-        connection.ended().await
+        connection.ended().await;
+    }
+}
+
+/// A connection that its owner keeps until it is told otherwise, which must happen also when the runtime drops the task.
+struct InUse<'a, S: Session> {
+    session: &'a S,
+    connection: &'a Handle,
+}
+
+impl<S: Session> Drop for InUse<'_, S> {
+    fn drop(&mut self) {
+        self.session.down(self.connection, &self.connection.end());
     }
 }
 

@@ -64,6 +64,8 @@ pub(super) struct Inbox {
     pub(super) down: Vec<Handle>,
     /// Where nsqds are, as nsqlookupd says.
     pub(super) found: Option<Vec<Address>>,
+    /// Nobody looks any more.
+    pub(super) closed: bool,
 }
 
 /// How often things have happened.
@@ -124,7 +126,11 @@ impl Core {
     }
 
     fn tell(&self, note: impl FnOnce(&mut Inbox)) {
-        note(&mut self.inbox());
+        let mut inbox = self.inbox();
+        if !inbox.closed {
+            note(&mut inbox);
+        }
+        drop(inbox);
         self.changed.notify_one();
     }
 }
@@ -148,11 +154,8 @@ impl Session for Core {
         self.tell(|inbox| inbox.down.push(connection.clone()));
     }
 
-    fn failed(&self, address: &Address, cause: &Error) {
-        if let Error::Refused { source, .. } = cause {
-            self.signals.on_error.emit(|| ErrorEvent { nsqd: address.clone(), error: source.clone() });
-        }
-    }
+    /// What nsqd refused, the connection has told.
+    fn failed(&self, _address: &Address, _cause: &Error) {}
 }
 
 impl Observer for Core {

@@ -12,7 +12,7 @@ use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::core::Core;
+use super::core::{Core, Inbox};
 use super::report::ShutdownReport;
 use crate::address::Address;
 use crate::config::ConnectionConfig;
@@ -225,6 +225,8 @@ impl Manager {
 impl Drop for Manager {
     /// The runtime may drop the task at any time, and a strategy of the user's may panic: nobody waits for ever then.
     fn drop(&mut self) {
+        // A connection that lay there would keep the core alive, which it belongs to.
+        *self.core.inbox() = Inbox { closed: true, ..Inbox::default() };
         if self.core.shutdown.report.borrow().is_some() {
             return;
         }
