@@ -17,10 +17,10 @@ pub const DEADLINE: Duration = Duration::from_secs(100);
 
 /// Waits for the future; fails the test when it takes longer than [`DEADLINE`].
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(DEADLINE, future).await {
-        Ok(output) => output,
-        Err(_) => panic!("waited {DEADLINE:?} in vain for {what}"),
-    }
+    let Ok(output) = tokio::time::timeout(DEADLINE, future).await else {
+        panic!("waited {DEADLINE:?} in vain for {what}");
+    };
+    output
 }
 
 /// The messages that have been seen, which are numbers, and how often.
@@ -94,9 +94,8 @@ impl Seen {
     pub async fn wait_for_distinct(&self, count: usize) {
         let mut total = self.0.total.subscribe();
         let enough = async { total.wait_for(|_| self.distinct() >= count).await.map(drop).unwrap() };
-        if tokio::time::timeout(DEADLINE, enough).await.is_err() {
-            panic!("{count} messages were to come; {} did", self.distinct());
-        }
+        let in_time = tokio::time::timeout(DEADLINE, enough).await.is_ok();
+        assert!(in_time, "{count} messages were to come; {} did", self.distinct());
     }
 
     fn numbers(&self) -> MutexGuard<'_, HashMap<u64, u32>> {
