@@ -252,7 +252,7 @@ impl ConsumerBuilder {
         self
     }
 
-    /// The longest delay before another attempt to connect; the delays grow exponentially from 0.1 s, with full
+    /// The longest delay before another attempt to connect; the delays grow exponentially from 0.05 to 0.15 s, with full
     /// jitter. Default: 15 s.
     pub fn max_reconnect_delay(mut self, delay: Duration) -> Self {
         self.max_reconnect_delay = delay;
