@@ -117,7 +117,7 @@ impl Message {
     /// [`Error::Io`] and the like when its connection has ended: nsqd gives it to someone else after its timeout.
     pub fn finish(self) -> Result<()> {
         self.answer(|| Op::Finish(self.id()))?;
-        self.connection.observer().finished(&self.connection, self.id());
+        self.connection.tell_finished(self.id());
         Ok(())
     }
 
@@ -192,7 +192,7 @@ impl Message {
 
     fn requeue_with(self, delay: Duration, backoff: bool) -> Result<()> {
         self.answer(|| Op::Requeue(self.id(), delay))?;
-        self.connection.observer().requeued(&self.connection, self.id(), delay, backoff);
+        self.connection.tell_requeued(self.id(), delay, backoff);
         Ok(())
     }
 
@@ -265,15 +265,14 @@ impl Loan {
         if life.is_over(&self.connection, now) {
             return Err(Error::Expired { id: self.id });
         }
-        let observer = self.connection.observer();
         match verdict {
             Verdict::Finish => {
                 self.connection.send(Op::Finish(self.id))?;
-                observer.finished(&self.connection, self.id);
+                self.connection.tell_finished(self.id);
             }
             Verdict::Requeue { delay, backoff } => {
                 self.connection.send(Op::Requeue(self.id, delay))?;
-                observer.requeued(&self.connection, self.id, delay, backoff);
+                self.connection.tell_requeued(self.id, delay, backoff);
             }
         }
         Ok(())
@@ -298,6 +297,6 @@ fn requeue_dropped(connection: &Handle, id: MessageId, life: &Lifetime) {
         return;
     }
     if connection.send(Op::Requeue(id, Duration::ZERO)).is_ok() {
-        connection.observer().requeued(connection, id, Duration::ZERO, false);
+        connection.tell_requeued(id, Duration::ZERO, false);
     }
 }

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gnsq_proto::connection::StateError;
-use gnsq_proto::{ChannelName, Command, IdentifyResponse, MessageId, ServerError, TopicName};
+use gnsq_proto::{ChannelName, Command, IdentifyResponse, MessageId, TopicName};
 
 use crate::address::Address;
 use crate::budget::Budget;
 use crate::config::ConnectionConfig;
 use crate::connection::{Failure, Handle, Observer, Op, Reply};
 use crate::error::{Error, Result};
-use crate::events::{CloseEvent, ErrorEvent, FinishEvent, MessageEvent, RequeueEvent, ResponseEvent, Signals};
+use crate::events::Signals;
 use crate::message::Message;
 use crate::queue::{Place, Queue};
 use crate::runtime::Io;
@@ -192,7 +192,7 @@ impl NsqdTcpClient {
     /// [`Error::State`] without a subscription; the connection's end.
     pub fn finish(&self, id: MessageId) -> Result<()> {
         self.command("FIN", Op::Finish(id))?;
-        self.inbox.finished(&self.connection, id);
+        self.connection.tell_finished(id);
         Ok(())
     }
 
@@ -203,7 +203,7 @@ impl NsqdTcpClient {
     /// As [`finish`](Self::finish).
     pub fn requeue(&self, id: MessageId, delay: Duration) -> Result<()> {
         self.command("REQ", Op::Requeue(id, delay))?;
-        self.inbox.requeued(&self.connection, id, delay, true);
+        self.connection.tell_requeued(id, delay, true);
         Ok(())
     }
 
@@ -321,38 +321,17 @@ impl Drop for NsqdTcpClient {
 }
 
 impl Observer for Inbox {
-    fn messages(&self, _connection: &Handle, batch: &mut Vec<Message>) {
-        if self.signals.on_message.is_connected() {
-            for message in &*batch {
-                self.signals.on_message.emit(|| MessageEvent::new(message));
-            }
-        }
+    fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    fn messages(&self, batch: &mut Vec<Message>) {
         self.queue.push(batch);
     }
 
-    fn finished(&self, connection: &Handle, id: MessageId) {
-        self.signals.on_finish.emit(|| FinishEvent { nsqd: connection.address().clone(), id });
-    }
-
-    fn requeued(&self, connection: &Handle, id: MessageId, delay: Duration, backoff: bool) {
-        let nsqd = || connection.address().clone();
-        self.signals.on_requeue.emit(|| RequeueEvent { nsqd: nsqd(), id, delay, backoff });
-    }
-
-    fn response(&self, connection: &Handle, data: &[u8]) {
-        self.signals
-            .on_response
-            .emit(|| ResponseEvent { nsqd: connection.address().clone(), data: Bytes::copy_from_slice(data) });
-    }
-
-    fn error(&self, connection: &Handle, error: &ServerError) {
-        self.signals.on_error.emit(|| ErrorEvent { nsqd: connection.address().clone(), error: error.clone() });
-    }
-
-    fn closed(&self, connection: &Handle, cause: &Error) {
+    fn closed(&self) {
         // What waits can still be taken, though no longer answered; whoever waits for more is told.
         self.queue.end();
-        self.signals.on_close.emit(|| CloseEvent { nsqd: connection.address().clone(), cause: cause.clone() });
     }
 }
 

@@ -299,15 +299,15 @@ impl Driver {
                         let _ = shared.identified.set(response.clone());
                     }
                 }
-                shared.observer.response(&self.handle, &answer);
+                self.handle.tell_response(&answer);
                 if let Some(reply) = reply {
                     reply.answer(answer);
                 }
             }
-            Event::TooLate(error) => shared.observer.error(&self.handle, &error),
+            Event::TooLate(error) => self.handle.tell_error(&error),
             // What hasn't left by now still will, unless the connection ends before: nobody can take it back.
             Event::TimedOut { waiter, .. } => waiter.fail(Failure::TimedOut { sent: true }),
-            Event::Expired(id) => shared.observer.expired(&self.handle, id),
+            Event::Expired(id) => self.handle.tell_expired(id),
             Event::Upgrade(_) => return Err(self.protocol_error(ConnectionError::Declined("plain text"))),
             // Taken by the caller.
             Event::Message { .. } => {}
@@ -323,7 +323,7 @@ impl Driver {
         self.handle.set_last_message(now);
         self.window.on_messages(now, count(self.batch.len()), count(self.protocol.in_flight()));
         self.publish_counts();
-        self.handle.observer().messages(&self.handle, &mut self.batch);
+        self.handle.tell_messages(&mut self.batch);
         self.batch.clear();
         self.send_ready();
     }
@@ -351,7 +351,7 @@ impl Driver {
         }
         if let Some(facts) = self.window.poll_report() {
             self.handle.shared().hungry.fetch_or(facts.hungry, Ordering::Relaxed);
-            self.handle.observer().attention(&self.handle);
+            self.handle.observer().attention();
         }
     }
 
@@ -412,7 +412,7 @@ impl Driver {
 
     fn protocol_error(&self, source: ConnectionError) -> Error {
         if let ConnectionError::Server(error) = &source {
-            self.handle.observer().error(&self.handle, error);
+            self.handle.tell_error(error);
         }
         Error::Connection { address: self.handle.address().clone(), source }
     }
@@ -433,7 +433,7 @@ impl Driver {
             }
         }
         tracing::debug!(nsqd = %self.handle.address(), %cause, "connection ended");
-        self.handle.observer().closed(&self.handle, cause);
+        self.handle.tell_closed(cause);
     }
 }
 
