@@ -44,6 +44,7 @@ mod events;
 pub mod http;
 mod message;
 mod nsqd;
+mod outbound;
 mod producer;
 mod queue;
 mod runtime;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gnsq_proto::connection::StateError;
-use gnsq_proto::{ChannelName, Command, IdentifyResponse, MessageId, TopicName};
+use gnsq_proto::{ChannelName, IdentifyResponse, MessageId, TopicName};
 
 use crate::address::Address;
 use crate::budget::Budget;
@@ -15,6 +15,7 @@ use crate::connection::{Failure, Handle, Observer, Op, Reply};
 use crate::error::{Error, Result};
 use crate::events::Signals;
 use crate::message::Message;
+use crate::outbound::Outbound;
 use crate::queue::{Place, Queue};
 use crate::runtime::Io;
 
@@ -129,11 +130,7 @@ impl NsqdTcpClient {
     where
         T: TryInto<TopicName, Error: Into<Error>>,
     {
-        let topic = topic.try_into().map_err(Into::into)?;
-        let body = body.into();
-        self.config.limits.check_message(&body)?;
-        let size = body.len();
-        self.send(Command::Pub { topic, body }, size).await
+        self.send(Outbound::message(&self.config.limits, topic, body)?).await
     }
 
     /// Publishes one message that nsqd delivers after `delay` (whole milliseconds).
@@ -145,13 +142,7 @@ impl NsqdTcpClient {
     where
         T: TryInto<TopicName, Error: Into<Error>>,
     {
-        let topic = topic.try_into().map_err(Into::into)?;
-        let body = body.into();
-        self.config.limits.check_message(&body)?;
-        self.config.limits.check_delay(delay)?;
-        let size = body.len();
-        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        self.send(Command::Dpub { topic, delay_ms, body }, size).await
+        self.send(Outbound::deferred(&self.config.limits, topic, body, delay)?).await
     }
 
     /// Publishes several messages with one command.
@@ -164,11 +155,7 @@ impl NsqdTcpClient {
         T: TryInto<TopicName, Error: Into<Error>>,
         B: Into<Bytes>,
     {
-        let topic = topic.try_into().map_err(Into::into)?;
-        let bodies: Arc<[Bytes]> = bodies.into_iter().map(Into::into).collect();
-        self.config.limits.check_messages(&bodies)?;
-        let size = bodies.iter().map(|body| body.len() + 4).sum();
-        self.send(Command::Mpub { topic, bodies }, size).await
+        self.send(Outbound::batch(&self.config.limits, topic, bodies)?).await
     }
 
     /// Allows nsqd to have `count` messages in flight here, at most the `max_rdy_count` that it told.
@@ -289,7 +276,7 @@ impl NsqdTcpClient {
         &self.inbox.signals
     }
 
-    async fn send(&self, command: Command, size: usize) -> Result<()> {
+    async fn send(&self, Outbound { command, size }: Outbound) -> Result<()> {
         let timeout = self.config.answer_timeout;
         let deadline = Instant::now() + timeout;
         let room = tokio::time::timeout_at(deadline.into(), self.budget.acquire(size)).await;

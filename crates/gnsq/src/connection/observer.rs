@@ -49,7 +49,9 @@ impl Handle {
     pub(super) fn tell_messages(&self, batch: &mut Vec<Message>) {
         let on_message = &self.observer().signals().on_message;
         if on_message.is_connected() {
-            batch.iter().for_each(|message| on_message.emit(|| MessageEvent::new(message)));
+            for message in &*batch {
+                on_message.emit(|| MessageEvent::new(message));
+            }
         }
         self.observer().messages(batch);
     }
