@@ -1,12 +1,15 @@
 # Everything a contributor runs. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help tools lint test doc bench clean
+.PHONY: help demo tools lint test doc bench clean
 
 TOOLS_STAMP := tools/bin/.stamp
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: tools ## Publish a text through two nsqds, consume it, and prove that nothing was lost
+	cargo run --release --example quickstart
 
 tools: $(TOOLS_STAMP) ## Build the real NSQ servers and tools into tools/bin, if they are missing or old
 
@@ -27,8 +30,8 @@ test: tools ## Run all tests, those against the real servers and the documentati
 doc: ## Build the documentation into target/doc
 	cargo doc --workspace --all-features --no-deps
 
-bench: tools ## Run the benchmarks
-	cargo bench --workspace --all-features
+bench: tools ## Measure the client beside a plain socket loop, on the real nsqd (some minutes)
+	cargo run --release -p gnsq-bench
 
 clean: ## Remove everything that was built
 	cargo clean

@@ -68,9 +68,15 @@ async fn multipublish(address: SocketAddr, messages: usize) {
     let producer = producer(address);
     let topic = TopicName::new(TOPIC).expect("it is a name");
     let body = Bytes::from(vec![b'x'; BODY]);
-    for _ in 0..messages / BATCH {
-        producer.multipublish(&topic, vec![body.clone(); BATCH]).await.expect("nsqd confirms");
-    }
+    let task = tokio::spawn({
+        let producer = producer.clone();
+        async move {
+            for _ in 0..messages / BATCH {
+                producer.multipublish(&topic, vec![body.clone(); BATCH]).await.expect("nsqd confirms");
+            }
+        }
+    });
+    task.await.expect("it publishes");
     producer.close().await;
 }
 

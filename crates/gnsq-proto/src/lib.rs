@@ -20,6 +20,7 @@ pub mod message;
 pub mod name;
 mod outgoing;
 pub mod rdy;
+mod secret;
 
 pub use backoff::{Backoff, BackoffStrategy, BackoffTimer, ExponentialBackoff, Phase};
 pub use command::Command;
@@ -32,3 +33,4 @@ pub use message::{MessageFrame, MessageId};
 pub use name::{ChannelName, NameError, TopicName};
 pub use outgoing::Outgoing;
 pub use rdy::{ConnectionId, Demand, Facts, RdyPlan, RdySettings, ReadyWindow, ShareChange};
+pub use secret::Secret;

@@ -1,6 +1,7 @@
 //! A message as nsqd delivers it.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
@@ -10,8 +11,16 @@ use thiserror::Error;
 /// A message's id: 16 bytes, in practice hexadecimal digits.
 ///
 /// Unique within a topic of one nsqd, not across topics or nsqds.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MessageId(pub [u8; 16]);
+
+/// As one number: hashing it as a slice of bytes takes several times as long, twice a message.
+#[allow(clippy::derived_hash_with_manual_eq, reason = "equal ids are equal numbers")]
+impl Hash for MessageId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from_ne_bytes(self.0));
+    }
+}
 
 impl MessageId {
     /// How many bytes an id has.

@@ -1,13 +1,14 @@
 //! Bytes on their way to the socket.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::IoSlice;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// A queue of bytes to send: small pieces are gathered in one buffer, large bodies are kept as they are
 /// and never copied. Read it as a [`Buf`], with `chunks_vectored` and `advance`.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Outgoing {
     /// What goes out before `tail`.
     ready: VecDeque<Bytes>,
@@ -23,6 +24,11 @@ impl Outgoing {
         Self::default()
     }
 
+    /// Makes room for small pieces of so many bytes in all.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.tail.reserve(bytes);
+    }
+
     /// Appends a piece, by copy.
     pub fn put(&mut self, piece: &[u8]) {
         self.queued += piece.len() as u64;
@@ -30,16 +36,16 @@ impl Outgoing {
     }
 
     /// Appends a body: by copy when it is small, else by reference.
-    pub fn put_body(&mut self, body: Bytes) {
+    pub fn put_body(&mut self, body: &Bytes) {
         if body.len() < COPY_BELOW {
-            return self.put(&body);
+            return self.put(body);
         }
         self.queued += body.len() as u64;
         if !self.tail.is_empty() {
             let tail = self.tail.split().freeze();
             self.push_ready(tail);
         }
-        self.push_ready(body);
+        self.push_ready(body.clone());
     }
 
     /// How many bytes have been queued since the beginning: the position in the stream behind the last one.
@@ -60,6 +66,16 @@ impl Outgoing {
     fn push_ready(&mut self, piece: Bytes) {
         self.ready_len += piece.len();
         self.ready.push_back(piece);
+    }
+}
+
+/// Shows sizes only: what is to be sent may hold a secret.
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("remaining", &self.remaining())
+            .field("queued", &self.queued)
+            .finish_non_exhaustive()
     }
 }
 
@@ -135,7 +151,7 @@ mod tests {
             for (index, len) in [3, 9000, 0, 8192, 1, 2, 20_000, 5].into_iter().enumerate() {
                 let piece = vec![u8::try_from(index).unwrap(); len];
                 expected.extend(&piece);
-                outgoing.put_body(piece.into());
+                outgoing.put_body(&piece.into());
             }
             assert_eq!(outgoing.remaining(), expected.len());
             assert_eq!(drain(&mut outgoing, step), expected, "in steps of {step}");
@@ -148,7 +164,7 @@ mod tests {
     fn a_large_body_is_not_copied() {
         let body = Bytes::from(vec![1; 9000]);
         let mut outgoing = Outgoing::new();
-        outgoing.put_body(body.clone());
+        outgoing.put_body(&body);
         assert_eq!(outgoing.chunk().as_ptr(), body.as_ptr());
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use thiserror::Error;
+use crate::error::{Error, Result};
 
 /// nsqd's default port of the TCP protocol.
 pub const DEFAULT_NSQD_TCP_PORT: u16 = 4150;
@@ -34,7 +34,7 @@ pub(crate) enum Kind {
 }
 
 /// Why a text is no address.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{address:?} is no address of an nsqd: {reason}")]
 pub struct AddressError {
     address: String,
@@ -114,6 +114,39 @@ impl fmt::Display for Address {
             Kind::Tcp { host, port } => write!(f, "{host}:{port}"),
             Kind::Unix(path) => write!(f, "{}", path.display()),
         }
+    }
+}
+
+/// The addresses that a builder is given, each once, and the first that is none.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AddressList {
+    addresses: Vec<Address>,
+    problem: Option<Error>,
+}
+
+impl AddressList {
+    pub(crate) fn add<A>(&mut self, address: A)
+    where
+        A: TryInto<Address, Error: Into<Error>>,
+    {
+        match address.try_into() {
+            Ok(address) if self.addresses.contains(&address) => {}
+            Ok(address) => self.addresses.push(address),
+            Err(error) => {
+                self.problem.get_or_insert(error.into());
+            }
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<&[Address]> {
+        match &self.problem {
+            Some(problem) => Err(problem.clone()),
+            None => Ok(&self.addresses),
+        }
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Address> {
+        self.addresses
     }
 }
 

@@ -203,7 +203,10 @@ mod tests {
             own.lock().unwrap().take();
             let count = count.clone();
             let number = *number;
-            inner.connect(move |_| drop(count.fetch_add(number.into(), Ordering::Relaxed))).forget();
+            let add = move |_: &u32| {
+                count.fetch_add(number.into(), Ordering::Relaxed);
+            };
+            inner.connect(add).forget();
         }));
         signal.emit(|| 5);
         assert_eq!(seen.load(Ordering::Relaxed), 0);

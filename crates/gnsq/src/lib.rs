@@ -44,6 +44,7 @@ mod events;
 pub mod http;
 mod message;
 mod nsqd;
+mod outbound;
 mod producer;
 mod queue;
 mod runtime;
@@ -69,3 +70,8 @@ pub use message::Message;
 pub use nsqd::NsqdTcpClient;
 pub use producer::{Producer, ProducerBuilder, Routing};
 pub use runtime::Io;
+
+/// The README's code is compiled with the documentation's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -34,6 +34,20 @@ pub(crate) struct Lifetime {
     cap: u64,
 }
 
+/// The times of messages that were received together, in their connection's nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    deadline: u64,
+    cap: u64,
+}
+
+impl Times {
+    pub(crate) fn new(connection: &Handle, received: Instant, deadline: Instant) -> Self {
+        let (_, longest) = connection.msg_timeouts();
+        Self { deadline: connection.nanos(deadline), cap: connection.nanos(received + longest) }
+    }
+}
+
 #[derive(Debug)]
 enum Life {
     Own(Lifetime),
@@ -42,13 +56,12 @@ enum Life {
 }
 
 impl Message {
-    pub(crate) fn new(frame: MessageFrame, connection: Handle, received: Instant, deadline: Instant) -> Self {
-        let (_, longest) = connection.msg_timeouts();
+    pub(crate) fn new(frame: MessageFrame, connection: Handle, times: Times) -> Self {
         let life = Lifetime {
             answered: AtomicBool::new(false),
             detached: AtomicBool::new(true),
-            deadline: AtomicU64::new(connection.nanos(deadline)),
-            cap: connection.nanos(received + longest),
+            deadline: AtomicU64::new(times.deadline),
+            cap: times.cap,
         };
         Self { frame, connection, life: Life::Own(life) }
     }
@@ -104,7 +117,7 @@ impl Message {
     /// [`Error::Io`] and the like when its connection has ended: nsqd gives it to someone else after its timeout.
     pub fn finish(self) -> Result<()> {
         self.answer(|| Op::Finish(self.id()))?;
-        self.connection.observer().finished(&self.connection, self.id());
+        self.connection.tell_finished(self.id());
         Ok(())
     }
 
@@ -179,7 +192,7 @@ impl Message {
 
     fn requeue_with(self, delay: Duration, backoff: bool) -> Result<()> {
         self.answer(|| Op::Requeue(self.id(), delay))?;
-        self.connection.observer().requeued(&self.connection, self.id(), delay, backoff);
+        self.connection.tell_requeued(self.id(), delay, backoff);
         Ok(())
     }
 
@@ -244,23 +257,22 @@ pub(crate) enum Verdict {
 
 impl Loan {
     /// Answers the message as its handler decided, unless it answered or detached it itself.
-    pub(crate) fn settle(mut self, verdict: Verdict) -> Result<()> {
+    pub(crate) fn settle(mut self, verdict: Verdict, now: Instant) -> Result<()> {
         let Some(life) = self.life.take() else { return Ok(()) };
         if life.detached.load(Ordering::Relaxed) || life.answered.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        if life.is_over(&self.connection, Instant::now()) {
+        if life.is_over(&self.connection, now) {
             return Err(Error::Expired { id: self.id });
         }
-        let observer = self.connection.observer();
         match verdict {
             Verdict::Finish => {
                 self.connection.send(Op::Finish(self.id))?;
-                observer.finished(&self.connection, self.id);
+                self.connection.tell_finished(self.id);
             }
             Verdict::Requeue { delay, backoff } => {
                 self.connection.send(Op::Requeue(self.id, delay))?;
-                observer.requeued(&self.connection, self.id, delay, backoff);
+                self.connection.tell_requeued(self.id, delay, backoff);
             }
         }
         Ok(())
@@ -285,6 +297,6 @@ fn requeue_dropped(connection: &Handle, id: MessageId, life: &Lifetime) {
         return;
     }
     if connection.send(Op::Requeue(id, Duration::ZERO)).is_ok() {
-        connection.observer().requeued(connection, id, Duration::ZERO, false);
+        connection.tell_requeued(id, Duration::ZERO, false);
     }
 }

@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gnsq_proto::connection::StateError;
-use gnsq_proto::{ChannelName, Command, IdentifyResponse, MessageId, ServerError, TopicName};
+use gnsq_proto::{ChannelName, IdentifyResponse, MessageId, TopicName};
 
 use crate::address::Address;
 use crate::budget::Budget;
 use crate::config::ConnectionConfig;
 use crate::connection::{Failure, Handle, Observer, Op, Reply};
 use crate::error::{Error, Result};
-use crate::events::{CloseEvent, ErrorEvent, FinishEvent, MessageEvent, RequeueEvent, ResponseEvent, Signals};
+use crate::events::Signals;
 use crate::message::Message;
+use crate::outbound::Outbound;
 use crate::queue::{Place, Queue};
 use crate::runtime::Io;
 
@@ -129,11 +130,7 @@ impl NsqdTcpClient {
     where
         T: TryInto<TopicName, Error: Into<Error>>,
     {
-        let topic = topic.try_into().map_err(Into::into)?;
-        let body = body.into();
-        self.config.limits.check_message(&body)?;
-        let size = body.len();
-        self.send(Command::Pub { topic, body }, size).await
+        self.send(Outbound::message(&self.config.limits, topic, body)?).await
     }
 
     /// Publishes one message that nsqd delivers after `delay` (whole milliseconds).
@@ -145,13 +142,7 @@ impl NsqdTcpClient {
     where
         T: TryInto<TopicName, Error: Into<Error>>,
     {
-        let topic = topic.try_into().map_err(Into::into)?;
-        let body = body.into();
-        self.config.limits.check_message(&body)?;
-        self.config.limits.check_delay(delay)?;
-        let size = body.len();
-        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        self.send(Command::Dpub { topic, delay_ms, body }, size).await
+        self.send(Outbound::deferred(&self.config.limits, topic, body, delay)?).await
     }
 
     /// Publishes several messages with one command.
@@ -164,11 +155,7 @@ impl NsqdTcpClient {
         T: TryInto<TopicName, Error: Into<Error>>,
         B: Into<Bytes>,
     {
-        let topic = topic.try_into().map_err(Into::into)?;
-        let bodies: Vec<Bytes> = bodies.into_iter().map(Into::into).collect();
-        self.config.limits.check_messages(&bodies)?;
-        let size = bodies.iter().map(|body| body.len() + 4).sum();
-        self.send(Command::Mpub { topic, bodies }, size).await
+        self.send(Outbound::batch(&self.config.limits, topic, bodies)?).await
     }
 
     /// Allows nsqd to have `count` messages in flight here, at most the `max_rdy_count` that it told.
@@ -192,7 +179,7 @@ impl NsqdTcpClient {
     /// [`Error::State`] without a subscription; the connection's end.
     pub fn finish(&self, id: MessageId) -> Result<()> {
         self.command("FIN", Op::Finish(id))?;
-        self.inbox.finished(&self.connection, id);
+        self.connection.tell_finished(id);
         Ok(())
     }
 
@@ -203,7 +190,7 @@ impl NsqdTcpClient {
     /// As [`finish`](Self::finish).
     pub fn requeue(&self, id: MessageId, delay: Duration) -> Result<()> {
         self.command("REQ", Op::Requeue(id, delay))?;
-        self.inbox.requeued(&self.connection, id, delay, true);
+        self.connection.tell_requeued(id, delay, true);
         Ok(())
     }
 
@@ -289,20 +276,19 @@ impl NsqdTcpClient {
         &self.inbox.signals
     }
 
-    async fn send(&self, command: Command, size: usize) -> Result<()> {
+    async fn send(&self, Outbound { command, size }: Outbound) -> Result<()> {
         let timeout = self.config.answer_timeout;
         let deadline = Instant::now() + timeout;
         let room = tokio::time::timeout_at(deadline.into(), self.budget.acquire(size)).await;
         let permit = room.map_err(|_| Error::Timeout { after: timeout, sent: false })?;
         let (reply, answer) = Reply::new(Some(permit));
         self.connection.send(Op::Publish(command, reply, deadline))?;
-        let failure = match answer.await {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(failure)) => failure,
+        let result = match answer.await {
+            Ok(result) => result,
             // The driver answers or fails everything it holds; this is its own end.
-            Err(_) => Failure::Unknown(self.connection.ended().await),
+            Err(_) => Err(Failure::Unknown(self.connection.ended().await)),
         };
-        Err(self.connection.error(failure, timeout))
+        result.map(drop).map_err(|failure| self.connection.error(failure, timeout))
     }
 
     fn command(&self, name: &'static str, op: Op) -> Result<()> {
@@ -322,38 +308,17 @@ impl Drop for NsqdTcpClient {
 }
 
 impl Observer for Inbox {
-    fn messages(&self, _connection: &Handle, batch: &mut Vec<Message>) {
-        if self.signals.on_message.is_connected() {
-            for message in &*batch {
-                self.signals.on_message.emit(|| MessageEvent::new(message));
-            }
-        }
+    fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    fn messages(&self, batch: &mut Vec<Message>) {
         self.queue.push(batch);
     }
 
-    fn finished(&self, connection: &Handle, id: MessageId) {
-        self.signals.on_finish.emit(|| FinishEvent { nsqd: connection.address().clone(), id });
-    }
-
-    fn requeued(&self, connection: &Handle, id: MessageId, delay: Duration, backoff: bool) {
-        let nsqd = || connection.address().clone();
-        self.signals.on_requeue.emit(|| RequeueEvent { nsqd: nsqd(), id, delay, backoff });
-    }
-
-    fn response(&self, connection: &Handle, data: &[u8]) {
-        self.signals
-            .on_response
-            .emit(|| ResponseEvent { nsqd: connection.address().clone(), data: Bytes::copy_from_slice(data) });
-    }
-
-    fn error(&self, connection: &Handle, error: &ServerError) {
-        self.signals.on_error.emit(|| ErrorEvent { nsqd: connection.address().clone(), error: error.clone() });
-    }
-
-    fn closed(&self, connection: &Handle, cause: &Error) {
+    fn closed(&self) {
         // What waits can still be taken, though no longer answered; whoever waits for more is told.
         self.queue.end();
-        self.signals.on_close.emit(|| CloseEvent { nsqd: connection.address().clone(), cause: cause.clone() });
     }
 }
 

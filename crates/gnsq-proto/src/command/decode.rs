@@ -108,7 +108,7 @@ impl CommandDecoder {
         let after = end + 1;
         let command = match word {
             b"IDENTIFY" => return self.with_body("IDENTIFY", input, after, Command::Identify),
-            b"AUTH" => return self.with_body("AUTH", input, after, Command::Auth),
+            b"AUTH" => return self.with_body("AUTH", input, after, |secret| Command::Auth(secret.into())),
             b"SUB" => {
                 let topic = topic("SUB", words.next())?;
                 Command::Sub { topic, channel: channel("SUB", words.next())? }
@@ -141,7 +141,7 @@ impl CommandDecoder {
                 let topic = topic("MPUB", words.next())?;
                 let Some(mut body) = self.body("MPUB", input, after)? else { return Ok(None) };
                 let bodies = self.messages(&mut body)?;
-                return Ok(Some(Command::Mpub { topic, bodies }));
+                return Ok(Some(Command::Mpub { topic, bodies: bodies.into() }));
             }
             other => return Err(CommandError::Unknown(lossy(other))),
         };

@@ -3,6 +3,7 @@
 mod decode;
 
 use std::io::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -12,6 +13,7 @@ use crate::limits::mpub_body_size;
 use crate::message::MessageId;
 use crate::name::{ChannelName, TopicName};
 use crate::outgoing::Outgoing;
+use crate::secret::Secret;
 
 /// What a client sends first of all: the protocol's version.
 pub const MAGIC_V2: &[u8; 4] = b"  V2";
@@ -22,7 +24,7 @@ pub enum Command {
     /// Names the client and asks for features; the body is JSON, see [`IdentifyRequest`](crate::IdentifyRequest).
     Identify(Bytes),
     /// Gives the secret that an nsqd with authorization asks for.
-    Auth(Bytes),
+    Auth(Secret),
     /// Takes messages from a channel.
     Sub {
         /// The channel's topic.
@@ -67,14 +69,14 @@ pub enum Command {
     Mpub {
         /// To which topic.
         topic: TopicName,
-        /// The messages' bodies.
-        bodies: Vec<Bytes>,
+        /// The messages' bodies; shared, so that a command kept for another attempt costs no copy of the list.
+        bodies: Arc<[Bytes]>,
     },
 }
 
 impl Command {
     /// Appends the command's bytes.
-    pub fn encode(self, out: &mut Outgoing) {
+    pub fn encode(&self, out: &mut Outgoing) {
         match self {
             Self::Identify(body) => {
                 out.put(b"IDENTIFY\n");
@@ -82,17 +84,17 @@ impl Command {
             }
             Self::Auth(secret) => {
                 out.put(b"AUTH\n");
-                put_sized(secret, out);
+                put_sized(secret.expose(), out);
             }
             Self::Sub { topic, channel } => put_line(out, format_args!("SUB {topic} {channel}\n")),
             Self::Rdy(count) => put_line(out, format_args!("RDY {count}\n")),
-            Self::Fin(id) => put_with_id(b"FIN ", &id, out),
+            Self::Fin(id) => put_with_id(b"FIN ", id, out),
             Self::Req { id, delay_ms } => {
                 out.put(b"REQ ");
                 out.put(&id.0);
                 put_line(out, format_args!(" {delay_ms}\n"));
             }
-            Self::Touch(id) => put_with_id(b"TOUCH ", &id, out),
+            Self::Touch(id) => put_with_id(b"TOUCH ", id, out),
             Self::Cls => out.put(b"CLS\n"),
             Self::Nop => out.put(b"NOP\n"),
             Self::Pub { topic, body } => {
@@ -109,9 +111,11 @@ impl Command {
                 out.put(b"MPUB ");
                 out.put(topic.as_str().as_bytes());
                 out.put(b"\n");
-                out.put(&wire_size(mpub_body_size(bodies.len(), bodies.iter().map(Bytes::len).sum())));
+                let size = mpub_body_size(bodies.len(), bodies.iter().map(Bytes::len).sum());
+                out.reserve(size.min(RESERVE_AT_MOST));
+                out.put(&wire_size(size));
                 out.put(&wire_size(bodies.len()));
-                for body in bodies {
+                for body in &**bodies {
                     put_sized(body, out);
                 }
             }
@@ -135,7 +139,7 @@ fn put_line(out: &mut Outgoing, line: std::fmt::Arguments<'_>) {
     out.put(&buffer[..len]);
 }
 
-fn put_sized(body: Bytes, out: &mut Outgoing) {
+fn put_sized(body: &Bytes, out: &mut Outgoing) {
     out.put(&wire_size(body.len()));
     out.put_body(body);
 }
@@ -148,13 +152,16 @@ fn wire_size(size: usize) -> [u8; 4] {
 /// `SUB`, two names of 64 bytes, and spaces: 132; a number has 20 digits at the most.
 const MAX_LINE: usize = 192;
 
+/// Large bodies are not copied, so a batch with some needs less room than its size.
+const RESERVE_AT_MOST: usize = 64 * 1024;
+
 #[cfg(test)]
 mod tests {
     use bytes::Buf;
 
     use super::*;
 
-    fn wire(command: Command) -> String {
+    fn wire(command: &Command) -> String {
         let mut out = Outgoing::new();
         command.encode(&mut out);
         let bytes = out.copy_to_bytes(out.remaining());
@@ -169,7 +176,7 @@ mod tests {
         let body = Bytes::from_static(b"xy");
         for (command, expected) in [
             (Command::Identify(body.clone()), r"IDENTIFY\n\x00\x00\x00\x02xy"),
-            (Command::Auth(body.clone()), r"AUTH\n\x00\x00\x00\x02xy"),
+            (Command::Auth(body.clone().into()), r"AUTH\n\x00\x00\x00\x02xy"),
             (Command::Sub { topic: topic.clone(), channel }, r"SUB t c\n"),
             (Command::Rdy(2500), r"RDY 2500\n"),
             (Command::Fin(id), r"FIN 0123456789abcdef\n"),
@@ -180,11 +187,11 @@ mod tests {
             (Command::Pub { topic: topic.clone(), body: body.clone() }, r"PUB t\n\x00\x00\x00\x02xy"),
             (Command::Dpub { topic: topic.clone(), delay_ms: 7, body: body.clone() }, r"DPUB t 7\n\x00\x00\x00\x02xy"),
             (
-                Command::Mpub { topic, bodies: vec![body, Bytes::from_static(b"z")] },
+                Command::Mpub { topic, bodies: [body, Bytes::from_static(b"z")].into() },
                 r"MPUB t\n\x00\x00\x00\x0f\x00\x00\x00\x02\x00\x00\x00\x02xy\x00\x00\x00\x01z",
             ),
         ] {
-            assert_eq!(wire(command), expected);
+            assert_eq!(wire(&command), expected);
         }
     }
 
@@ -192,7 +199,7 @@ mod tests {
     fn the_longest_line_fits() {
         let topic = TopicName::new("t".repeat(64)).unwrap();
         let channel = ChannelName::new("c".repeat(64)).unwrap();
-        assert_eq!(wire(Command::Sub { topic: topic.clone(), channel }).len(), "SUB \\n".len() + 129);
-        wire(Command::Dpub { topic, delay_ms: u64::MAX, body: Bytes::from_static(b"x") });
+        assert_eq!(wire(&Command::Sub { topic: topic.clone(), channel }).len(), "SUB \\n".len() + 129);
+        wire(&Command::Dpub { topic, delay_ms: u64::MAX, body: Bytes::from_static(b"x") });
     }
 }

@@ -64,6 +64,12 @@ pub struct Rejected<W> {
     pub waiter: W,
 }
 
+impl<W> From<Rejected<W>> for StateError {
+    fn from(rejected: Rejected<W>) -> Self {
+        rejected.reason
+    }
+}
+
 /// What became of a command whose connection ended before its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Loss {

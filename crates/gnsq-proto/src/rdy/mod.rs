@@ -7,15 +7,17 @@
 //! - [`ReadyWindow`], one a connection, picks the RDY that is sent: at most the share, and no more than what is
 //!   of use, because nsqd holds back messages of a connection that has room to spare.
 
+mod fair;
 mod member;
 mod plan;
 mod settings;
 mod turns;
-mod water;
 mod window;
 
 #[cfg(test)]
 mod plan_tests;
+#[cfg(test)]
+mod window_tests;
 
 pub use plan::{Demand, RdyPlan};
 pub use settings::RdySettings;
@@ -27,14 +29,14 @@ use std::time::Instant;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
-/// What a connection tells its consumer's [`RdyPlan`].
+/// What a connection tells its consumer's [`RdyPlan`]: [`ReadyWindow::facts`] and [`ReadyWindow::poll_report`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Facts {
     /// Messages received and not answered yet.
     pub in_flight: u32,
     /// When the last message came.
     pub last_message: Option<Instant>,
-    /// Whether the share kept it from taking more, since the last report: [`ReadyWindow::take_hungry`].
+    /// Whether the share kept it from taking more since the last report.
     pub hungry: bool,
 }
 

@@ -6,7 +6,6 @@ use std::time::Instant;
 use rustc_hash::FxHashMap;
 
 use super::member::Member;
-use super::water::Level;
 use super::{ConnectionId, Facts, RdySettings, ShareChange};
 
 /// Divides a consumer's `max_in_flight` over its connections: a pure plan from facts.
@@ -23,9 +22,9 @@ use super::{ConnectionId, Facts, RdySettings, ShareChange};
 /// - With more connections than `max_in_flight` they take turns, in order. A turn without messages ends after a
 ///   [`slice`](RdySettings::slice), one with messages when a slice passes without, and after the
 ///   [`longest_turn`](RdySettings::longest_turn) at last.
-/// - Each of `n` connections has its turn within `ceil(n / max_in_flight) * (slice + settle)` while the others are
-///   quiet. Where others have messages, each of their turns counts `longest_turn + settle` instead, and the time that
-///   the handlers of its last messages need.
+/// - So each of `n` connections has its turn within `ceil(n / max_in_flight) * (slice + settle)` while the others are
+///   quiet. In general it waits for the turns of all others, divided by `max_in_flight`, and a turn with messages counts
+///   `longest_turn + settle` at most, and the time that the handler of its last message needs.
 /// - Never stuck: running, not paused, with a `max_in_flight` and a connection, the sum is above 0, except while what
 ///   was in flight or could still be sent on connections that lost their shares uses up all of `max_in_flight`.
 /// - A probe is one message for one connection, picked at random. When nothing comes from it for a slice, another
@@ -35,8 +34,9 @@ use super::{ConnectionId, Facts, RdySettings, ShareChange};
 ///
 /// - [`join`](Self::join), [`leave`](Self::leave) and the setters only note what happened: call
 ///   [`plan`](Self::plan) after them, and at [`next_timeout`](Self::next_timeout).
-/// - [`report`](Self::report) when a connection's window says it is hungry or has drained, and every connection
-///   before `plan`. Messages alone need no report.
+/// - [`report`](Self::report) what a connection's window says by itself
+///   ([`ReadyWindow::poll_report`](crate::ReadyWindow::poll_report)), and plan if it returns true. Report every
+///   connection ([`ReadyWindow::facts`](crate::ReadyWindow::facts)) before `plan`. Messages alone need no report.
 /// - Apply the changes in the order given: lower shares come first. The sum holds at every moment for a caller that
 ///   applies them within `settle`.
 ///
@@ -66,16 +66,16 @@ pub struct RdyPlan {
     pub(super) queue: VecDeque<usize>,
     /// What the last plan was made for.
     planned: Demand,
-    mode: Mode,
+    pub(super) mode: Mode,
     /// Facts changed such that shares may.
     dirty: bool,
     /// When the remainder moves on.
-    rotate_at: Option<Instant>,
+    pub(super) rotate_at: Option<Instant>,
     /// Someone waits for what others still use.
     short: bool,
     pub(super) timeout: Option<Instant>,
     changes: Vec<ShareChange>,
-    demands: Vec<u32>,
+    pub(super) demands: Vec<u32>,
 }
 
 /// What a consumer wants from its connections as a whole.
@@ -92,7 +92,7 @@ pub enum Demand {
 
 /// How the last plan divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     /// Nobody may have anything.
     Nothing,
     /// Not enough for everyone, so that some have 1 and the others wait.
@@ -107,7 +107,7 @@ impl RdyPlan {
     /// A plan without connections.
     pub fn new(settings: RdySettings, max_in_flight: u32) -> Self {
         Self {
-            settings,
+            settings: settings.within_reason(),
             max_in_flight,
             paused: false,
             demand: Demand::Running,
@@ -179,14 +179,15 @@ impl RdyPlan {
     pub fn report(&mut self, now: Instant, id: ConnectionId, facts: Facts) -> bool {
         let Some(slot) = self.slots.get(&id) else { return false };
         let member = &mut self.members[*slot];
-        let hunger_counts = match self.mode {
+        let wants_more = match self.mode {
             Mode::Nothing | Mode::Turns => false,
             Mode::Even => facts.hungry,
-            Mode::ByDemand => facts.hungry && member.idle,
+            // Idle ones have room for one message, which a slow handler may keep.
+            Mode::ByDemand => member.idle && (facts.hungry || facts.in_flight >= member.share),
         };
         let drained = member.in_flight > member.share && facts.in_flight <= member.share;
         member.report(now, facts);
-        self.dirty |= hunger_counts || (drained && self.short);
+        self.dirty |= wants_more || (drained && self.short);
         self.dirty
     }
 
@@ -260,60 +261,6 @@ impl RdyPlan {
         self.timeout = Some(self.timeout.map_or(at, |timeout| timeout.min(at)));
     }
 
-    /// Everyone has at least one: divides by demand.
-    fn aim_fair(&mut self, now: Instant, budget: u32) {
-        let idle_timeout = self.settings.low_ready_idle_timeout;
-        for member in &mut self.members {
-            member.turn_since = None;
-            member.look_idle(now, idle_timeout);
-        }
-        let hungry = self.members.iter().any(|member| member.is_hungry(now, idle_timeout));
-        self.mode = if hungry { Mode::ByDemand } else { Mode::Even };
-        self.demands.clear();
-        self.demands.extend(self.members.iter().map(|member| member.demand(hungry)));
-        let level = Level::of(budget, &mut self.demands);
-        self.rotate(now, level, hungry);
-        let mut extra = level.extra;
-        for slot in &self.queue {
-            let member = &mut self.members[*slot];
-            let demand = member.demand(hungry);
-            let more = u32::from(demand > level.base && extra > 0);
-            extra -= more;
-            member.target = demand.min(level.base) + more;
-        }
-        if hungry {
-            let going_idle = |member: &&Member| !member.idle && member.target > 1;
-            let next = self.members.iter().filter(going_idle).map(|member| member.idle_at(idle_timeout)).min();
-            if let Some(at) = next {
-                // Many go idle one by one: they are looked at together.
-                self.wake_at(at.max(now + idle_timeout / 10));
-            }
-        }
-    }
-
-    /// Lets those at the head of the queue have the remainder, and sends them to its end when their time is over.
-    fn rotate(&mut self, now: Instant, level: Level, hungry: bool) {
-        if level.extra == 0 || !hungry {
-            self.rotate_at = None;
-            return;
-        }
-        if self.rotate_at.is_some_and(|at| at <= now) {
-            let members = &self.members;
-            let mut extra = level.extra;
-            let had_one = |slot: &usize| {
-                let had = extra > 0 && members[*slot].demand(hungry) > level.base;
-                extra -= u32::from(had);
-                had
-            };
-            let (had, others): (Vec<_>, Vec<_>) = self.queue.iter().copied().partition(had_one);
-            self.queue = others.into_iter().chain(had).collect();
-            self.rotate_at = None;
-        }
-        let at = self.rotate_at.unwrap_or(now + self.settings.low_ready_idle_timeout);
-        self.rotate_at = Some(at);
-        self.wake_at(at);
-    }
-
     fn lower(&mut self, now: Instant) {
         for member in &mut self.members {
             if member.target < member.share {
@@ -329,11 +276,13 @@ impl RdyPlan {
     fn raise(&mut self, now: Instant, budget: u32) -> bool {
         let used: u32 = self.members.iter().fold(0, |sum, member| sum.saturating_add(member.liability(now)));
         let mut free = budget.saturating_sub(used);
-        for most in [1, u32::MAX] {
+        // Beyond the budget even a share for what is in flight anyway is too much: more would follow it.
+        let steps: &[u32] = if used > budget { &[] } else { &[1, u32::MAX] };
+        for most in steps {
             for slot in &self.queue {
                 let member = &mut self.members[*slot];
                 let liability = member.liability(now);
-                let share = member.target.min(most).min(liability.saturating_add(free));
+                let share = member.target.min(*most).min(liability.saturating_add(free));
                 if share > member.share {
                     free -= share.saturating_sub(liability);
                     member.share = share;

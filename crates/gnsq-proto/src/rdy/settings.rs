@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The times an [`RdyPlan`](crate::RdyPlan) keeps to.
+/// The times an [`RdyPlan`](crate::RdyPlan) keeps to. All but `settle` count as 1 ms if they are shorter.
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,6 +24,19 @@ pub struct RdySettings {
     /// How long nsqd may still send by the old RDY after a lower one was decided: the time to write it, and a round
     /// trip. Until then others don't get what was taken away. Default: 10 ms.
     pub settle: Duration,
+}
+
+impl RdySettings {
+    /// Without times so short that the plan would always want to be asked again at once.
+    pub(super) fn within_reason(self) -> Self {
+        let at_least = |time: Duration| time.max(Duration::from_millis(1));
+        Self {
+            low_ready_idle_timeout: at_least(self.low_ready_idle_timeout),
+            slice: at_least(self.slice),
+            longest_turn: at_least(self.longest_turn),
+            settle: self.settle,
+        }
+    }
 }
 
 impl Default for RdySettings {

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::Facts;
+
 /// Decides the RDY that one connection sends: at most its share, and as little as serves it.
 ///
 /// nsqd keeps a message in its output buffer for up to 250 ms while the connection could take more. It flushes at
@@ -12,22 +14,22 @@ use std::time::{Duration, Instant};
 /// | what happens | RDY |
 /// |---|---|
 /// | quiet | in flight + 1, and no commands |
-/// | nsqd fills the room within 1 ms and a round trip | 8 times as much, up to the share |
+/// | nsqd fills the room within a patience of there being some | 8 times as much, up to the share |
 /// | a handler keeps the only room for 1 ms | in flight + 1 |
-/// | room for two or more, and no message for 1 ms and a round trip | in flight + 1 |
+/// | room for two or more, and no message for a patience | in flight + 1 |
 /// | the share falls below it | the share |
 ///
-/// A lone message waits in nsqd for 1 ms and a round trip at most, then for the way here.
+/// A *patience* is 1 ms and a round trip. So nsqd holds a message for a patience at most, but for the way of the command
+/// that makes it flush, and 1 ms longer where a handler kept the only room before.
 ///
 /// # Contract
 ///
 /// - Report each read batch once ([`on_messages`](Self::on_messages)) and each batch of answers once
-///   ([`on_answered`](Self::on_answered)), with the count of messages received and not answered after it; call [`on_timeout`](Self::on_timeout) at
+///   ([`on_answered`](Self::on_answered)), with what is in flight after it: received and not answered. Call [`on_timeout`](Self::on_timeout) at
 ///   [`next_timeout`](Self::next_timeout), early and late are harmless; [`set_share`](Self::set_share) when the plan
 ///   says so.
 /// - After any of these drain [`poll_rdy`](Self::poll_rdy), and write the RDY behind the answers that were reported:
-///   nsqd must count them first. Then [`take_hungry`](Self::take_hungry) and [`take_drained`](Self::take_drained):
-///   where one is true, the plan wants a report.
+///   nsqd must count them first. Then drain [`poll_report`](Self::poll_report) into the plan.
 /// - All of it takes constant time. In a steady flood it asks for no commands, and for one timeout a round trip.
 ///
 /// ```
@@ -40,10 +42,10 @@ use std::time::{Duration, Instant};
 /// assert_eq!(window.poll_rdy(), Some(1));
 ///
 /// // A message, answered at once, and the next one right behind it: there is a backlog.
-/// window.on_messages(now, 1);
+/// window.on_messages(now, 1, 1);
 /// window.on_answered(now, 0);
 /// now += Duration::from_micros(300);
-/// window.on_messages(now, 1);
+/// window.on_messages(now, 1, 1);
 /// assert_eq!(window.poll_rdy(), Some(8));
 ///
 /// // It was the last one.
@@ -68,23 +70,27 @@ pub struct ReadyWindow {
     /// must have had it waiting shows a backlog.
     room_since: Option<Instant>,
     last_message: Option<Instant>,
+    /// When the messages in `received` began to come: less than a patience ago, or they no longer count.
+    received_since: Option<Instant>,
+    received: u32,
+    in_flight_before: u32,
     timeout: Option<Instant>,
     /// The share kept the window from growing.
     saturated: bool,
-    hungry: bool,
     /// No second report of hunger before this, unless the share changes.
     hungry_again: Option<Instant>,
-    drain: Drain,
+    /// More is in flight than the share allows.
+    draining: bool,
+    news: News,
 }
 
-/// What is in flight beyond the share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Drain {
+/// What the plan has to hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum News {
     None,
-    /// More is in flight than the share allows.
-    Waiting,
-    /// It isn't any more, which the plan has to hear.
-    Done,
+    /// What is in flight fits the share again, or a handler keeps the share's only room.
+    InFlight,
+    Hungry,
 }
 
 impl ReadyWindow {
@@ -99,11 +105,14 @@ impl ReadyWindow {
             in_flight: 0,
             room_since: None,
             last_message: None,
+            received_since: None,
+            received: 0,
+            in_flight_before: 0,
             timeout: None,
             saturated: false,
-            hungry: false,
             hungry_again: None,
-            drain: Drain::None,
+            draining: false,
+            news: News::None,
         }
     }
 
@@ -120,9 +129,7 @@ impl ReadyWindow {
     pub fn set_share(&mut self, now: Instant, share: u32) {
         let before = std::mem::replace(&mut self.share, share);
         self.hungry_again = None;
-        if self.in_flight > share {
-            self.drain = Drain::Waiting;
-        }
+        self.draining |= self.in_flight > share;
         if share <= before {
             self.rdy = self.rdy.min(share);
             self.saturated &= share > 0;
@@ -135,16 +142,29 @@ impl ReadyWindow {
         self.arm(now);
     }
 
-    /// Reports messages read in one batch.
-    pub fn on_messages(&mut self, now: Instant, in_flight: u32) {
+    /// Reports `count` messages read in one batch.
+    pub fn on_messages(&mut self, now: Instant, count: u32, in_flight: u32) {
         self.last_message = Some(now);
         self.in_flight = in_flight;
-        if self.is_full() {
-            if in_flight > self.share {
-                self.drain = Drain::Waiting;
-            }
-            if self.share > 0 {
-                self.on_full(now);
+        self.draining |= in_flight > self.share;
+        if self.received_since.is_none_or(|since| now.saturating_duration_since(since) > self.patience()) {
+            self.received_since = Some(now);
+            self.received = 0;
+            self.in_flight_before = in_flight.saturating_sub(count);
+        }
+        self.received = self.received.saturating_add(count);
+        // nsqd counts a message as in flight until it has read the answer. So it may stand at RDY at all times while
+        // less is in flight here: what was answered within a round trip counts, too.
+        let streaming = self.received > 1 && self.in_flight_before.saturating_add(self.received) >= self.rdy;
+        let full = self.is_full();
+        if self.share > 0 && (streaming || full) {
+            let soon = self.room_since.is_some_and(|since| now.saturating_duration_since(since) <= self.patience());
+            if !streaming && !soon {
+                self.saturated = false;
+            } else if self.rdy < self.share {
+                self.grow(now);
+            } else {
+                self.saturate(now);
             }
         }
         self.arm(now);
@@ -157,8 +177,9 @@ impl ReadyWindow {
         if was_full && !self.is_full() {
             self.room_since = Some(now);
         }
-        if self.drain == Drain::Waiting && in_flight <= self.share {
-            self.drain = Drain::Done;
+        if self.draining && in_flight <= self.share {
+            self.draining = false;
+            self.news = self.news.max(News::InFlight);
         }
         self.arm(now);
     }
@@ -170,14 +191,18 @@ impl ReadyWindow {
         }
         self.timeout = None;
         if self.is_full() {
-            // The last one came a while ago, and its handler isn't done.
+            if self.saturated {
+                // More room is the plan's to give.
+                return;
+            }
             let held_until = self.last_message.map_or(now, |came| came + HELD);
             if now < held_until {
                 self.timeout = Some(held_until);
             } else if self.rdy < self.share {
                 self.raise(now, self.in_flight.saturating_add(1));
             } else if self.share > 0 {
-                self.saturate(now);
+                self.saturated = true;
+                self.news = self.news.max(News::InFlight);
             }
         } else if self.has_room_to_spare() {
             let busy = self.last_message.max(self.room_since);
@@ -215,18 +240,18 @@ impl ReadyWindow {
         self.share
     }
 
-    /// Whether the share kept the window from growing, once: at most one time a second for a share.
-    pub fn take_hungry(&mut self) -> bool {
-        std::mem::take(&mut self.hungry)
+    /// What the plan should hear now, if anything: the share keeps the window from growing (at most once a second for
+    /// a share), or what others may have instead has been answered.
+    pub fn poll_report(&mut self) -> Option<Facts> {
+        match std::mem::replace(&mut self.news, News::None) {
+            News::None => None,
+            news => Some(Facts { hungry: news == News::Hungry, ..self.facts() }),
+        }
     }
 
-    /// Whether what was in flight beyond the share has been answered, once: others can have what it used.
-    pub fn take_drained(&mut self) -> bool {
-        let drained = self.drain == Drain::Done;
-        if drained {
-            self.drain = Drain::None;
-        }
-        drained
+    /// What the plan should hear before it is asked to plan.
+    pub fn facts(&self) -> Facts {
+        Facts { in_flight: self.in_flight, last_message: self.last_message, hungry: false }
     }
 
     /// Nothing more can come.
@@ -239,20 +264,6 @@ impl ReadyWindow {
         self.enabled && self.in_flight.saturating_add(1) < self.rdy
     }
 
-    /// A message took the last room.
-    fn on_full(&mut self, now: Instant) {
-        // More than RDY allows: what nsqd had buffered when RDY was lowered, so it came faster than one at a time.
-        let overfull = self.in_flight > self.rdy;
-        let soon = self.room_since.is_some_and(|since| now.saturating_duration_since(since) <= self.patience());
-        if !(overfull || soon) {
-            self.saturated = false;
-        } else if self.rdy < self.share {
-            self.grow(now);
-        } else {
-            self.saturate(now);
-        }
-    }
-
     fn grow(&mut self, now: Instant) {
         self.raise(now, self.rdy.max(self.in_flight).saturating_mul(GROWTH));
     }
@@ -260,12 +271,13 @@ impl ReadyWindow {
     fn raise(&mut self, now: Instant, rdy: u32) {
         self.rdy = if self.enabled { rdy.min(self.share) } else { self.share };
         self.room_since = Some(now);
+        self.received_since = None;
     }
 
     fn saturate(&mut self, now: Instant) {
         self.saturated = true;
         if self.hungry_again.is_none_or(|again| again <= now) {
-            self.hungry = true;
+            self.news = News::Hungry;
             self.hungry_again = Some(now + HUNGRY_AGAIN);
         }
     }

@@ -11,7 +11,7 @@ use super::{body, channel, damage, damaged, every_cut_gives, feed, id, pieces, p
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         body(1).prop_map(Command::Identify),
-        body(1).prop_map(Command::Auth),
+        body(1).prop_map(|secret| Command::Auth(secret.into())),
         (topic(), channel()).prop_map(|(topic, channel)| Command::Sub { topic, channel }),
         any::<u32>().prop_map(Command::Rdy),
         id().prop_map(Command::Fin),
@@ -21,7 +21,7 @@ fn command() -> impl Strategy<Value = Command> {
         Just(Command::Nop),
         (topic(), body(1)).prop_map(|(topic, body)| Command::Pub { topic, body }),
         (topic(), any::<u64>(), body(1)).prop_map(|(topic, delay_ms, body)| Command::Dpub { topic, delay_ms, body }),
-        (topic(), vec(body(1), 1..6)).prop_map(|(topic, bodies)| Command::Mpub { topic, bodies }),
+        (topic(), vec(body(1), 1..6)).prop_map(|(topic, bodies)| Command::Mpub { topic, bodies: bodies.into() }),
     ]
 }
 
@@ -32,7 +32,7 @@ fn one_of_each() -> Vec<Command> {
     let body = Bytes::from_static(b"two\nlines");
     vec![
         Command::Identify(Bytes::from_static(b"{}")),
-        Command::Auth(body.clone()),
+        Command::Auth(body.clone().into()),
         Command::Sub { topic: topic.clone(), channel },
         Command::Rdy(2500),
         Command::Fin(id),
@@ -42,7 +42,7 @@ fn one_of_each() -> Vec<Command> {
         Command::Nop,
         Command::Pub { topic: topic.clone(), body: body.clone() },
         Command::Dpub { topic: topic.clone(), delay_ms: 7, body: body.clone() },
-        Command::Mpub { topic, bodies: vec![body.clone(), body, Bytes::from_static(b"z")] },
+        Command::Mpub { topic, bodies: [body.clone(), body, Bytes::from_static(b"z")].into() },
     ]
 }
 
@@ -236,7 +236,7 @@ fn the_largest_sizes_are_taken() {
         stream.resize(stream.len() + usize::try_from(size).unwrap(), b'x');
         assert_eq!(decode_all(&stream).map(|commands| commands.len()), Ok(1), "{line:?}");
     }
-    let bodies = vec![Bytes::from_static(&[b'x'; 30]), Bytes::from_static(&[b'x'; 18])];
+    let bodies = [Bytes::from_static(&[b'x'; 30]), Bytes::from_static(&[b'x'; 18])].into();
     let largest = Command::Mpub { topic: TopicName::new("t").unwrap(), bodies };
     assert_eq!(decode_all(&wire([largest.clone()])), Ok(vec![largest]));
 }

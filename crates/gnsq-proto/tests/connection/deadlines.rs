@@ -8,7 +8,7 @@ use gnsq_proto::connection::{Event, Loss};
 use crate::support::{Dialogue, SECOND, answer, channel, just_before, late, publish, topic};
 
 fn publish_until(dialogue: &mut Dialogue, waiter: u32, deadline: Instant) {
-    dialogue.connection.publish(publish(), waiter, Some(deadline)).unwrap();
+    dialogue.connection.publish(&publish(), waiter, Some(deadline)).unwrap();
 }
 
 fn timed_out(waiter: u32, sent: bool) -> Event<u32> {

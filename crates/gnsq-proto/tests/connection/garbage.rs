@@ -1,6 +1,5 @@
 //! A peer that doesn't keep to the protocol.
 
-use bytes::Bytes;
 use gnsq_proto::IdentifyRequest;
 use gnsq_proto::connection::{ConnectionError, Event, Loss};
 use gnsq_proto::frame::FrameError;
@@ -109,7 +108,7 @@ proptest! {
             let all = IdentifyRequest { tls_v1: switches, snappy: true, ..negotiating() };
             dialogue.identify(all);
         } else {
-            dialogue.connection.auth(Bytes::from_static(b"secret"), 0, None).unwrap();
+            dialogue.connection.auth("secret".into(), 0, None).unwrap();
             dialogue.connection.subscribe(topic(), channel(), 1, None).unwrap();
             dialogue.publish(2);
         }

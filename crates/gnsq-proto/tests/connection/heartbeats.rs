@@ -182,7 +182,7 @@ fn the_new_interval_counts_from_the_answer() {
 fn a_silent_peer_loses_nobody_who_waits() {
     let mut dialogue = with_interval(1000);
     let deadline = dialogue.now + 2 * SECOND;
-    dialogue.connection.publish(publish(), 1, Some(deadline)).unwrap();
+    dialogue.connection.publish(&publish(), 1, Some(deadline)).unwrap();
     dialogue.publish(2);
     dialogue.pass(2 * SECOND);
     dialogue.connection.handle_timeout(dialogue.now).unwrap_err();

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use gnsq_proto::connection::{ConnectionError, Event, Loss, Upgrade};
 use gnsq_proto::{Command, Connection, ErrorCode, IdentifyRequest};
 
@@ -112,9 +111,9 @@ fn nothing_may_be_sent_until_the_last_upgrade_is_confirmed() {
 
 fn nothing_may_be_sent(dialogue: &mut Dialogue) {
     dialogue.refused(|connection| connection.identify(negotiating(), 1, None));
-    dialogue.refused(|connection| connection.auth(Bytes::from_static(b"secret"), 1, None));
+    dialogue.refused(|connection| connection.auth("secret".into(), 1, None));
     dialogue.refused(|connection| connection.subscribe(topic(), channel(), 1, None));
-    dialogue.refused(|connection| connection.publish(publish(), 1, None));
+    dialogue.refused(|connection| connection.publish(&publish(), 1, None));
     dialogue.refused(|connection| connection.ready(1));
     dialogue.refused(|connection| connection.finish(id(1)));
     dialogue.refused(|connection| connection.start_close(1, None));
@@ -226,8 +225,8 @@ fn a_reply_that_is_no_json_ends_the_connection() {
 #[test]
 fn auth_is_answered_with_the_identity() {
     let mut dialogue = Dialogue::identified(negotiating(), r#"{"auth_required":true}"#);
-    dialogue.connection.auth(Bytes::from_static(b"secret"), 3, None).unwrap();
-    assert_eq!(dialogue.sent(), [Command::Auth(Bytes::from_static(b"secret"))]);
+    dialogue.connection.auth("secret".into(), 3, None).unwrap();
+    assert_eq!(dialogue.sent(), [Command::Auth("secret".into())]);
     let identity = r#"{"identity":"me","identity_url":"","permission_count":1}"#;
     assert_eq!(dialogue.response(identity), [answer(3, identity)]);
     dialogue.subscribe();
@@ -236,7 +235,7 @@ fn auth_is_answered_with_the_identity() {
 #[test]
 fn auth_refused_ends_the_connection() {
     let mut dialogue = Dialogue::identified(negotiating(), PLAIN);
-    dialogue.connection.auth(Bytes::from_static(b"secret"), 3, None).unwrap();
+    dialogue.connection.auth("secret".into(), 3, None).unwrap();
     dialogue.sent();
     dialogue.fatal(&error("E_AUTH_DISABLED AUTH disabled"));
     assert!(matches!(&dialogue.fail()[..], [(3, Loss::Refused(_))]));
@@ -245,7 +244,7 @@ fn auth_refused_ends_the_connection() {
 #[test]
 fn a_whole_session_can_be_asked_for_before_the_first_answer() {
     let mut dialogue = Dialogue::identified(negotiating(), PLAIN);
-    dialogue.connection.auth(Bytes::from_static(b"secret"), 1, None).unwrap();
+    dialogue.connection.auth("secret".into(), 1, None).unwrap();
     dialogue.connection.subscribe(topic(), channel(), 2, None).unwrap();
     dialogue.connection.ready(5).unwrap();
     dialogue.publish(3);

@@ -64,7 +64,7 @@ fn an_answer_before_the_error_moves_the_blame_to_the_next() {
 fn the_blame_stays_with_a_waiter_who_has_left() {
     let mut dialogue = Dialogue::new();
     let deadline = dialogue.now + SECOND;
-    dialogue.connection.publish(publish(), 1, Some(deadline)).unwrap();
+    dialogue.connection.publish(&publish(), 1, Some(deadline)).unwrap();
     dialogue.publish(2);
     dialogue.sent();
     assert_eq!(dialogue.wait(SECOND), [Event::TimedOut { waiter: 1, sent: true }]);
@@ -121,7 +121,7 @@ fn a_large_publish_counts_as_sent_with_its_last_byte() {
     for (sent, loss) in [(len - 1, Loss::NotSent), (len, Loss::Unknown)] {
         let mut dialogue = Dialogue::new();
         let command = Command::Pub { topic: topic(), body: body.clone() };
-        dialogue.connection.publish(command, 1, None).unwrap();
+        dialogue.connection.publish(&command, 1, None).unwrap();
         dialogue.connection.output().advance(sent);
         assert_eq!(dialogue.fail(), [(1, loss)]);
     }
@@ -130,7 +130,7 @@ fn a_large_publish_counts_as_sent_with_its_last_byte() {
 #[test]
 fn every_command_with_an_answer_tells_its_waiter() {
     let mut dialogue = Dialogue::new();
-    dialogue.connection.auth(Bytes::from_static(b"secret"), 1, None).unwrap();
+    dialogue.connection.auth("secret".into(), 1, None).unwrap();
     dialogue.connection.subscribe(topic(), channel(), 2, None).unwrap();
     dialogue.publish(3);
     dialogue.connection.start_close(4, None).unwrap();

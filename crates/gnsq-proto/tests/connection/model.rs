@@ -247,7 +247,7 @@ impl World {
         let deadline = millis.map(|millis| self.now + Duration::from_millis(millis.into()));
         self.deadlines.extend(deadline.map(|deadline| (waiter, deadline)));
         let body = waiter.to_be_bytes().to_vec().into();
-        self.connection.publish(Command::Pub { topic: topic(), body }, waiter, deadline).unwrap();
+        self.connection.publish(&Command::Pub { topic: topic(), body }, waiter, deadline).unwrap();
     }
 
     fn close(&mut self) {

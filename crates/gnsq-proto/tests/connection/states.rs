@@ -10,15 +10,15 @@ use crate::support::{Dialogue, channel, error, id, negotiating, publish, topic};
 
 type Call = fn(&mut Connection<u32>) -> Result<(), StateError>;
 
-const IDENTIFY: Call = |connection| connection.identify(negotiating(), 9, None);
-const AUTH: Call = |connection| connection.auth(Bytes::from_static(b"secret"), 9, None);
-const SUB: Call = |connection| connection.subscribe(topic(), channel(), 9, None);
-const PUB: Call = |connection| connection.publish(publish(), 9, None);
+const IDENTIFY: Call = |connection| Ok(connection.identify(negotiating(), 9, None)?);
+const AUTH: Call = |connection| Ok(connection.auth("secret".into(), 9, None)?);
+const SUB: Call = |connection| Ok(connection.subscribe(topic(), channel(), 9, None)?);
+const PUB: Call = |connection| Ok(connection.publish(&publish(), 9, None)?);
 const RDY: Call = |connection| connection.ready(1);
 const FIN: Call = |connection| connection.finish(id(1)).map(drop);
 const REQ: Call = |connection| connection.requeue(id(1), Duration::ZERO).map(drop);
 const TOUCH: Call = |connection| connection.touch(id(1), std::time::Instant::now()).map(drop);
-const CLS: Call = |connection| connection.start_close(9, None);
+const CLS: Call = |connection| Ok(connection.start_close(9, None)?);
 const NOP: Call = |connection| connection.nop();
 
 const ALL: [(&str, Call); 10] = [
@@ -120,12 +120,12 @@ fn publish_takes_the_three_commands_that_publish_and_no_other() {
     for command in [
         publish(),
         Command::Dpub { topic: topic(), delay_ms: 5, body: body.clone() },
-        Command::Mpub { topic: topic(), bodies: vec![body.clone(), body.clone()] },
+        Command::Mpub { topic: topic(), bodies: [body.clone(), body.clone()].into() },
     ] {
-        dialogue.connection.publish(command.clone(), 1, None).unwrap();
+        dialogue.connection.publish(&command.clone(), 1, None).unwrap();
         assert_eq!(dialogue.sent(), [command]);
     }
-    for command in [Command::Nop, Command::Cls, Command::Auth(body), Command::Fin(id(1))] {
-        dialogue.refused(|connection| connection.publish(command, 1, None));
+    for command in [Command::Nop, Command::Cls, Command::Auth(body.into()), Command::Fin(id(1))] {
+        dialogue.refused(|connection| connection.publish(&command, 1, None));
     }
 }

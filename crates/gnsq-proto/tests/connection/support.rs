@@ -59,7 +59,7 @@ impl Dialogue {
     }
 
     pub(crate) fn publish(&mut self, waiter: u32) {
-        self.connection.publish(publish(), waiter, None).unwrap();
+        self.connection.publish(&publish(), waiter, None).unwrap();
     }
 
     pub(crate) fn pass(&mut self, time: Duration) {
@@ -135,12 +135,12 @@ impl Dialogue {
     }
 
     /// The call was refused, and nothing was written.
-    pub(crate) fn refused<T: std::fmt::Debug>(
+    pub(crate) fn refused<T: std::fmt::Debug, E: Into<StateError>>(
         &mut self,
-        call: impl FnOnce(&mut Connection<u32>) -> Result<T, StateError>,
+        call: impl FnOnce(&mut Connection<u32>) -> Result<T, E>,
     ) {
         let (queued, outstanding) = (self.connection.output().queued(), self.connection.outstanding());
-        call(&mut self.connection).expect_err("the call was allowed");
+        call(&mut self.connection).map_err(Into::into).expect_err("the call was allowed");
         assert_eq!(self.connection.output().queued(), queued);
         assert_eq!(self.connection.outstanding(), outstanding);
     }

@@ -19,7 +19,7 @@ use super::op::{Ask, Failure, Op, Reply};
 use super::read_size::ReadSize;
 use super::stream::Stream;
 use crate::error::Error;
-use crate::message::Message;
+use crate::message::{Message, Times};
 
 /// Drives one connection until it ends: reads what there is, hands it on, does what the handle's users ask, writes.
 ///
@@ -150,7 +150,7 @@ impl Driver {
             Op::Publish(command, reply, deadline) => {
                 if deadline <= now {
                     reply.fail(Failure::TimedOut { sent: false });
-                } else if let Err(rejected) = self.protocol.publish(command, reply, Some(deadline)) {
+                } else if let Err(rejected) = self.protocol.publish(&command, reply, Some(deadline)) {
                     rejected.waiter.fail(Failure::State(rejected.reason));
                 }
                 Ok(())
@@ -261,6 +261,8 @@ impl Driver {
     }
 
     fn events(&mut self, now: Instant) -> Result<(), Error> {
+        // The messages of one batch arrived together, and expire together.
+        let mut times = None;
         let result = loop {
             match self.protocol.poll_event(now) {
                 Ok(Some(Event::Message { frame, deadline })) => {
@@ -270,7 +272,8 @@ impl Driver {
                         self.overflow(frame.id);
                         continue;
                     }
-                    self.batch.push(Message::new(frame, self.handle.clone(), now, deadline));
+                    let times = *times.get_or_insert_with(|| Times::new(&self.handle, now, deadline));
+                    self.batch.push(Message::new(frame, self.handle.clone(), times));
                 }
                 Ok(Some(event)) => {
                     if let Err(error) = self.event(event, now) {
@@ -296,15 +299,15 @@ impl Driver {
                         let _ = shared.identified.set(response.clone());
                     }
                 }
-                shared.observer.response(&self.handle, &answer);
+                self.handle.tell_response(&answer);
                 if let Some(reply) = reply {
                     reply.answer(answer);
                 }
             }
-            Event::TooLate(error) => shared.observer.error(&self.handle, &error),
+            Event::TooLate(error) => self.handle.tell_error(&error),
             // What hasn't left by now still will, unless the connection ends before: nobody can take it back.
             Event::TimedOut { waiter, .. } => waiter.fail(Failure::TimedOut { sent: true }),
-            Event::Expired(id) => shared.observer.expired(&self.handle, id),
+            Event::Expired(id) => self.handle.tell_expired(id),
             Event::Upgrade(_) => return Err(self.protocol_error(ConnectionError::Declined("plain text"))),
             // Taken by the caller.
             Event::Message { .. } => {}
@@ -318,9 +321,9 @@ impl Driver {
             return;
         }
         self.handle.set_last_message(now);
-        self.window.on_messages(now, count(self.protocol.in_flight()));
+        self.window.on_messages(now, count(self.batch.len()), count(self.protocol.in_flight()));
         self.publish_counts();
-        self.handle.observer().messages(&self.handle, &mut self.batch);
+        self.handle.tell_messages(&mut self.batch);
         self.batch.clear();
         self.send_ready();
     }
@@ -346,12 +349,9 @@ impl Driver {
             self.most_ready = self.most_ready.max(ready);
             self.handle.shared().ready.store(ready, Ordering::Relaxed);
         }
-        let hungry = self.window.take_hungry();
-        if hungry {
-            self.handle.shared().hungry.store(true, Ordering::Relaxed);
-        }
-        if hungry | self.window.take_drained() {
-            self.handle.observer().attention(&self.handle);
+        if let Some(facts) = self.window.poll_report() {
+            self.handle.shared().hungry.fetch_or(facts.hungry, Ordering::Relaxed);
+            self.handle.observer().attention();
         }
     }
 
@@ -412,7 +412,7 @@ impl Driver {
 
     fn protocol_error(&self, source: ConnectionError) -> Error {
         if let ConnectionError::Server(error) = &source {
-            self.handle.observer().error(&self.handle, error);
+            self.handle.tell_error(error);
         }
         Error::Connection { address: self.handle.address().clone(), source }
     }
@@ -433,7 +433,7 @@ impl Driver {
             }
         }
         tracing::debug!(nsqd = %self.handle.address(), %cause, "connection ended");
-        self.handle.observer().closed(&self.handle, cause);
+        self.handle.tell_closed(cause);
     }
 }
 

@@ -1,55 +1,91 @@
-//! What a connection tells its owner.
+//! What a connection tells: its owner, and whoever listens to the owner's signals.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
+use bytes::Bytes;
 use gnsq_proto::{MessageId, ServerError};
 
 use super::Handle;
 use crate::error::Error;
+use crate::events::{CloseEvent, ErrorEvent, FinishEvent, MessageEvent, RequeueEvent, ResponseEvent, Signals};
 use crate::message::Message;
 
 /// The owner of a connection: a consumer, a producer, a low-level client. None of these may block.
 pub(crate) trait Observer: Debug + Send + Sync + 'static {
+    /// The signals by which others learn what the owner learns here.
+    fn signals(&self) -> &Signals;
+
     /// Messages have arrived; takes them all. One that is dropped is requeued.
-    fn messages(&self, connection: &Handle, batch: &mut Vec<Message>) {
-        let _ = connection;
+    fn messages(&self, batch: &mut Vec<Message>) {
         batch.clear();
     }
 
-    /// The connection could take more than its share allows, or what it had beyond its share has been answered:
-    /// its facts are worth a look.
-    fn attention(&self, connection: &Handle) {
-        let _ = connection;
-    }
+    /// A connection could take more than its share allows, or what it had beyond its share has been answered: its
+    /// facts are worth a look.
+    fn attention(&self) {}
 
     /// A message was finished, and FIN is on its way.
-    fn finished(&self, connection: &Handle, id: MessageId) {
-        let _ = (connection, id);
-    }
+    fn finished(&self) {}
 
     /// A message was requeued, and REQ is on its way. `backoff`: it counts as a failure.
-    fn requeued(&self, connection: &Handle, id: MessageId, delay: Duration, backoff: bool) {
-        let _ = (connection, id, delay, backoff);
-    }
-
-    /// An answer that came, other than to a publish.
-    fn response(&self, connection: &Handle, data: &[u8]) {
-        let _ = (connection, data);
+    fn requeued(&self, backoff: bool) {
+        let _ = backoff;
     }
 
     /// nsqd refused something: a FIN, REQ or TOUCH that came too late, or what ends the connection.
-    fn error(&self, connection: &Handle, error: &ServerError) {
-        let _ = (connection, error);
+    fn error(&self, error: &ServerError) {
+        let _ = error;
     }
 
     /// A message's time ran out before it was answered.
-    fn expired(&self, connection: &Handle, id: MessageId) {
-        let _ = (connection, id);
-    }
+    fn expired(&self) {}
 
     /// The connection has ended.
-    fn closed(&self, connection: &Handle, cause: &Error) {
-        let _ = (connection, cause);
+    fn closed(&self) {}
+}
+
+impl Handle {
+    pub(super) fn tell_messages(&self, batch: &mut Vec<Message>) {
+        let on_message = &self.observer().signals().on_message;
+        if on_message.is_connected() {
+            for message in &*batch {
+                on_message.emit(|| MessageEvent::new(message));
+            }
+        }
+        self.observer().messages(batch);
+    }
+
+    pub(crate) fn tell_finished(&self, id: MessageId) {
+        self.observer().finished();
+        self.observer().signals().on_finish.emit(|| FinishEvent { nsqd: self.address().clone(), id });
+    }
+
+    pub(crate) fn tell_requeued(&self, id: MessageId, delay: Duration, backoff: bool) {
+        self.observer().requeued(backoff);
+        let nsqd = || self.address().clone();
+        self.observer().signals().on_requeue.emit(|| RequeueEvent { nsqd: nsqd(), id, delay, backoff });
+    }
+
+    pub(super) fn tell_response(&self, data: &Bytes) {
+        let event = || ResponseEvent { nsqd: self.address().clone(), data: data.clone() };
+        self.observer().signals().on_response.emit(event);
+    }
+
+    pub(super) fn tell_error(&self, error: &ServerError) {
+        self.observer().error(error);
+        let event = || ErrorEvent { nsqd: self.address().clone(), error: error.clone() };
+        self.observer().signals().on_error.emit(event);
+    }
+
+    pub(super) fn tell_expired(&self, id: MessageId) {
+        tracing::debug!(nsqd = %self.address(), %id, "message timed out unanswered");
+        self.observer().expired();
+    }
+
+    pub(super) fn tell_closed(&self, cause: &Error) {
+        self.observer().closed();
+        let event = || CloseEvent { nsqd: self.address().clone(), cause: cause.clone() };
+        self.observer().signals().on_close.emit(event);
     }
 }

@@ -53,6 +53,7 @@ pub(crate) enum Failure {
     NotSent(Error),
     /// The connection ended; nsqd may have carried the command out.
     Unknown(Error),
+    /// No answer in time. `sent`: nsqd may have carried the command out, or still will.
     TimedOut {
         sent: bool,
     },

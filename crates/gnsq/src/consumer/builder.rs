@@ -13,7 +13,7 @@ use super::discovery::Discovery;
 use super::inlet::Inlet;
 use super::manager::Manager;
 use super::{Consumer, ConsumerHandle};
-use crate::address::Address;
+use crate::address::{Address, AddressList};
 use crate::config::ConnectionConfig;
 use crate::error::{Error, Result};
 use crate::events::{HandlerError, MessageEvent};
@@ -25,14 +25,13 @@ use crate::runtime::Io;
 #[must_use = "a builder does nothing until built"]
 pub struct ConsumerBuilder {
     names: Result<(TopicName, ChannelName)>,
-    addresses: Vec<Address>,
+    addresses: AddressList,
     #[cfg(feature = "http")]
-    lookupds: Vec<LookupdClient>,
+    lookupds: Result<Vec<LookupdClient>>,
     #[cfg(feature = "http")]
     poll_interval: Duration,
     #[cfg(feature = "http")]
     poll_jitter: f64,
-    problem: Option<Error>,
     io: Io,
     connection: ConnectionConfig,
     max_in_flight: u32,
@@ -60,14 +59,13 @@ impl ConsumerBuilder {
             .and_then(|topic| Ok((topic, channel.try_into().map_err(Into::<Error>::into)?)));
         Self {
             names,
-            addresses: Vec::new(),
+            addresses: AddressList::default(),
             #[cfg(feature = "http")]
-            lookupds: Vec::new(),
+            lookupds: Ok(Vec::new()),
             #[cfg(feature = "http")]
             poll_interval: Duration::from_secs(60),
             #[cfg(feature = "http")]
             poll_jitter: 0.3,
-            problem: None,
             io: Io::Dedicated,
             connection: ConnectionConfig::new(),
             max_in_flight: 200,
@@ -89,11 +87,7 @@ impl ConsumerBuilder {
     where
         A: TryInto<Address, Error: Into<Error>>,
     {
-        match address.try_into() {
-            Ok(address) if self.addresses.contains(&address) => {}
-            Ok(address) => self.addresses.push(address),
-            Err(error) => self.problem = self.problem.or_else(|| Some(error.into())),
-        }
+        self.addresses.add(address);
         self
     }
 
@@ -109,12 +103,12 @@ impl ConsumerBuilder {
     /// at every address of their names, and all that any of them knows is used.
     #[cfg(feature = "http")]
     pub fn lookupd(mut self, address: impl Into<String>) -> Self {
-        match LookupdClient::new(address) {
-            Ok(client) => self.lookupds.push(client),
-            Err(error) => {
-                self.problem =
-                    self.problem.or_else(|| Some(Error::Option { option: "lookupd", reason: error.to_string() }));
+        match (&mut self.lookupds, LookupdClient::new(address)) {
+            (Ok(clients), Ok(client)) => clients.push(client),
+            (Ok(_), Err(error)) => {
+                self.lookupds = Err(Error::Option { option: "lookupd", reason: error.to_string() });
             }
+            (Err(_), _) => {}
         }
         self
     }
@@ -128,7 +122,9 @@ impl ConsumerBuilder {
     /// Adds an nsqlookupd by a client with options of its own: an `Authorization` header, timeouts.
     #[cfg(feature = "http")]
     pub fn lookupd_client(mut self, client: LookupdClient) -> Self {
-        self.lookupds.push(client);
+        if let Ok(clients) = &mut self.lookupds {
+            clients.push(client);
+        }
         self
     }
 
@@ -252,7 +248,7 @@ impl ConsumerBuilder {
         self
     }
 
-    /// The longest delay before another attempt to connect; the delays grow exponentially from 0.1 s, with full
+    /// The longest delay before another attempt to connect; the delays grow exponentially from 0.05 to 0.15 s, with full
     /// jitter. Default: 15 s.
     pub fn max_reconnect_delay(mut self, delay: Duration) -> Self {
         self.max_reconnect_delay = delay;
@@ -294,14 +290,17 @@ impl ConsumerBuilder {
         };
         let core = Arc::new(Core::new(settings, self.max_in_flight));
         #[cfg(feature = "http")]
-        if !self.lookupds.is_empty() {
-            let discovery = Discovery::new(core.clone(), self.lookupds, self.poll_interval, self.poll_jitter);
-            runtime.spawn(discovery.run());
+        {
+            let lookupds = self.lookupds?;
+            if !lookupds.is_empty() {
+                let discovery = Discovery::new(core.clone(), lookupds, self.poll_interval, self.poll_jitter);
+                runtime.spawn(discovery.run());
+            }
         }
         let backoff = Backoff::from_boxed(self.backoff);
         let manager =
             Manager::new(core.clone(), self.rdy, backoff, self.connection, self.max_reconnect_delay, runtime.clone());
-        runtime.spawn(manager.run(self.addresses));
+        runtime.spawn(manager.run(self.addresses.into_vec()));
         Ok(Consumer { inlet: Inlet::new(core.clone()), handle: ConsumerHandle { core } })
     }
 
@@ -309,19 +308,17 @@ impl ConsumerBuilder {
         if let Err(error) = &self.names {
             return Err(error.clone());
         }
-        if let Some(problem) = &self.problem {
-            return Err(problem.clone());
-        }
+        let addresses = self.addresses.check()?;
         self.connection.check()?;
         let refuse = |option, reason: &str| Err(Error::Option { option, reason: reason.to_owned() });
         if self.connection.heartbeat_interval.is_none() {
             return refuse("heartbeat_interval", "nsqd lets nobody subscribe without heartbeats");
         }
         #[cfg(feature = "http")]
-        let found = !self.lookupds.is_empty();
+        let found = !self.lookupds.as_ref().map_err(Clone::clone)?.is_empty();
         #[cfg(not(feature = "http"))]
         let found = false;
-        if self.addresses.is_empty() && !found {
+        if addresses.is_empty() && !found {
             return refuse("nsqd", "name at least one nsqd or nsqlookupd");
         }
         if !(1..=MAX_CONCURRENCY).contains(&self.concurrency) {

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use gnsq_proto::{ChannelName, ErrorCode, MessageId, ServerError, TopicName};
+use gnsq_proto::{ChannelName, ErrorCode, ServerError, TopicName};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -15,9 +14,7 @@ use super::report::ShutdownReport;
 use crate::address::Address;
 use crate::connection::{Handle, Observer, Session};
 use crate::error::{Error, Result};
-use crate::events::{
-    CloseEvent, ErrorEvent, FinishEvent, HandlerError, MessageEvent, RequeueEvent, ResponseEvent, Signals,
-};
+use crate::events::{HandlerError, MessageEvent, Signals};
 use crate::message::Message;
 use crate::queue::Queue;
 
@@ -159,61 +156,45 @@ impl Session for Core {
 }
 
 impl Observer for Core {
-    fn messages(&self, _connection: &Handle, batch: &mut Vec<Message>) {
+    fn signals(&self) -> &Signals {
+        &self.signals
+    }
+
+    fn messages(&self, batch: &mut Vec<Message>) {
         self.counters.received.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        if self.signals.on_message.is_connected() {
-            for message in &*batch {
-                self.signals.on_message.emit(|| MessageEvent::new(message));
-            }
-        }
         let dropped = self.queue.push(batch) as u64;
         self.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
     }
 
-    fn attention(&self, _connection: &Handle) {
+    fn attention(&self) {
         self.changed.notify_one();
     }
 
-    fn finished(&self, connection: &Handle, id: MessageId) {
+    fn finished(&self) {
         self.counters.finished.fetch_add(1, Ordering::Relaxed);
-        self.signals.on_finish.emit(|| FinishEvent { nsqd: connection.address().clone(), id });
         if self.probing.load(Ordering::Relaxed) {
             self.tell(|inbox| inbox.successes += 1);
         }
     }
 
-    fn requeued(&self, connection: &Handle, id: MessageId, delay: Duration, backoff: bool) {
+    fn requeued(&self, backoff: bool) {
         self.counters.requeued.fetch_add(1, Ordering::Relaxed);
-        let nsqd = || connection.address().clone();
-        self.signals.on_requeue.emit(|| RequeueEvent { nsqd: nsqd(), id, delay, backoff });
         if backoff {
             self.tell(|inbox| inbox.failures += 1);
         }
     }
 
-    fn response(&self, connection: &Handle, data: &[u8]) {
-        self.signals
-            .on_response
-            .emit(|| ResponseEvent { nsqd: connection.address().clone(), data: Bytes::copy_from_slice(data) });
-    }
-
-    fn error(&self, connection: &Handle, error: &ServerError) {
+    fn error(&self, error: &ServerError) {
         if !error.is_fatal() {
             self.counters.too_late.fetch_add(1, Ordering::Relaxed);
         }
-        self.signals.on_error.emit(|| ErrorEvent { nsqd: connection.address().clone(), error: error.clone() });
         if self.settings.backoff_on_late_finish && *error.code() == ErrorCode::FinFailed {
             self.tell(|inbox| inbox.failures += 1);
         }
     }
 
-    fn expired(&self, connection: &Handle, id: MessageId) {
+    fn expired(&self) {
         self.counters.expired.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(nsqd = %connection.address(), %id, "message timed out unanswered");
-    }
-
-    fn closed(&self, connection: &Handle, cause: &Error) {
-        self.signals.on_close.emit(|| CloseEvent { nsqd: connection.address().clone(), cause: cause.clone() });
     }
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use gnsq_proto::BackoffTimer;
 
 use super::core::Core;
@@ -14,22 +16,18 @@ use crate::http::{HttpError, LookupdClient};
 /// Asks all nsqlookupds at once, again and again, and passes the union of what they know on.
 pub(super) struct Discovery {
     core: Arc<Core>,
-    lookupds: Vec<Lookupd>,
+    clients: Vec<LookupdClient>,
+    /// The last good answer of each, which holds while it gives none.
+    known: Vec<BTreeSet<Address>>,
     interval: Duration,
     jitter: f64,
     rng: fastrand::Rng,
 }
 
-struct Lookupd {
-    client: LookupdClient,
-    /// Its last good answer, which holds while it gives none.
-    known: BTreeSet<Address>,
-}
-
 impl Discovery {
     pub(super) fn new(core: Arc<Core>, clients: Vec<LookupdClient>, interval: Duration, jitter: f64) -> Self {
-        let lookupds = clients.into_iter().map(|client| Lookupd { client, known: BTreeSet::new() }).collect();
-        Self { core, lookupds, interval, jitter, rng: fastrand::Rng::new() }
+        let known = vec![BTreeSet::new(); clients.len()];
+        Self { core, clients, known, interval, jitter, rng: fastrand::Rng::new() }
     }
 
     /// Runs until the consumer shuts down.
@@ -50,28 +48,29 @@ impl Discovery {
         }
     }
 
-    /// Asks everyone once. Returns whether all answered, and an nsqd is known.
+    /// Asks everyone once, and passes each answer on as it comes: a slow one delays no other. Returns whether all
+    /// answered, and an nsqd is known.
     async fn round(&mut self) -> bool {
         let topic = &self.core.settings.topic;
-        let answers = join_all(self.lookupds.iter().map(|lookupd| async {
-            let answer = ask(&lookupd.client, topic).await;
-            if let Err(error) = &answer {
-                tracing::warn!(lookupd = lookupd.client.address(), %error, "nsqlookupd gives no answer");
-            }
-            answer
-        }))
-        .await;
-        let all_answered = answers.iter().all(Result::is_ok);
-        for (lookupd, answer) in self.lookupds.iter_mut().zip(answers) {
-            if let Ok(known) = answer {
-                lookupd.known = known;
+        let asked = self.clients.iter().enumerate();
+        let mut answers: FuturesUnordered<_> =
+            asked.map(|(index, client)| async move { (index, ask(client, topic).await) }).collect();
+        let mut all_answered = true;
+        while let Some((index, answer)) = answers.next().await {
+            match answer {
+                Ok(known) => {
+                    self.known[index] = known;
+                    let all: BTreeSet<_> = self.known.iter().flatten().cloned().collect();
+                    self.core.inbox().found = Some(all.into_iter().collect());
+                    self.core.changed.notify_one();
+                }
+                Err(error) => {
+                    all_answered = false;
+                    tracing::warn!(lookupd = self.clients[index].address(), %error, "nsqlookupd gives no answer");
+                }
             }
         }
-        let all: BTreeSet<_> = self.lookupds.iter().flat_map(|lookupd| lookupd.known.iter().cloned()).collect();
-        let satisfied = all_answered && !all.is_empty();
-        self.core.inbox().found = Some(all.into_iter().collect());
-        self.core.changed.notify_one();
-        satisfied
+        all_answered && self.known.iter().any(|known| !known.is_empty())
     }
 
     fn next_round(&mut self) -> Duration {

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::task::JoinSet;
@@ -19,7 +19,7 @@ use crate::message::{Lifetime, Message, Verdict};
 /// An error by which a handler asks for another delay than the consumer's, or for no backoff.
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::time::{Duration, Instant};
 ///
 /// use gnsq::{HandlerError, Message, Requeue};
 ///
@@ -123,7 +123,9 @@ where
                 Verdict::Requeue { delay: core.requeue_delay(attempts), backoff: true }
             }
         };
-        if let Err(error) = loan.settle(verdict) {
+        let now = Instant::now();
+        inlet.set_now(now);
+        if let Err(error) = loan.settle(verdict, now) {
             tracing::warn!(%id, %error, "a handled message could not be answered");
         }
     }

@@ -20,11 +20,13 @@ pub(super) struct Inlet {
     place: Place,
     /// A message being given up.
     giving_up: Option<BoxFuture<'static, ()>>,
+    /// The time, while nothing has been waited for since it was read: the clock is no small part of a message's cost.
+    now: Option<Instant>,
 }
 
 impl Inlet {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, place: Place::default(), giving_up: None }
+        Self { core, place: Place::default(), giving_up: None, now: None }
     }
 
     /// The next message; `None` when the consumer has shut down.
@@ -34,8 +36,10 @@ impl Inlet {
                 ready!(giving_up.as_mut().poll(cx));
                 self.giving_up = None;
             }
-            let Some(message) = ready!(self.core.queue.poll_pop(&mut self.place, cx)) else { return Poll::Ready(None) };
-            if message.expired_at(Instant::now()) {
+            let polled = self.core.queue.poll_pop(&mut self.place, cx);
+            let now = self.now.take().filter(|_| polled.is_ready()).unwrap_or_else(Instant::now);
+            let Some(message) = ready!(polled) else { return Poll::Ready(None) };
+            if message.expired_at(now) {
                 // nsqd has given it to someone else by now.
                 drop(message);
             } else if self.core.is_exhausted(&message) {
@@ -44,6 +48,11 @@ impl Inlet {
                 return Poll::Ready(Some(message));
             }
         }
+    }
+
+    /// Tells the time to the call of [`next`](Self::next) that follows at once.
+    pub(super) fn set_now(&mut self, now: Instant) {
+        self.now = Some(now);
     }
 
     /// No longer waits for a message, if it did. Returns what is left to do.

@@ -33,13 +33,18 @@ pub(super) struct Manager {
     tasks: TaskTracker,
     /// Ends all connections.
     stop: CancellationToken,
+    /// Lets none that has ended be followed by another.
+    retire: CancellationToken,
 }
 
 /// One supervised nsqd.
 struct Nsqd {
-    retire: CancellationToken,
+    /// Ends its supervisor.
+    stop: CancellationToken,
     /// Named by the user, not found: it stays.
     fixed: bool,
+    /// nsqlookupd knows it. One that it doesn't know stays as long as it is connected.
+    listed: bool,
 }
 
 impl Manager {
@@ -65,6 +70,7 @@ impl Manager {
             runtime,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            retire: CancellationToken::new(),
         }
     }
 
@@ -108,6 +114,7 @@ impl Manager {
         if let Some(found) = inbox.found {
             self.follow(found);
         }
+        self.leave_vanished();
         self.backoff.on_timeout(now);
         // Of outcomes that came together the failure decides: backing off too long loses time, not messages.
         for _ in 0..inbox.failures.min(1) {
@@ -146,35 +153,45 @@ impl Manager {
         }
     }
 
-    /// Connects to nsqds that were found, and leaves those that weren't once they are gone themselves.
+    /// Connects to nsqds that were found.
     fn follow(&mut self, found: Vec<Address>) {
-        self.nsqds.retain(|address, nsqd| {
-            let stays = nsqd.fixed || found.contains(address);
-            if !stays {
-                tracing::info!(nsqd = %address, "no longer listed by nsqlookupd");
-                nsqd.retire.cancel();
-            }
-            stays
-        });
+        for (address, nsqd) in &mut self.nsqds {
+            nsqd.listed = found.contains(address);
+        }
         for address in found {
             self.supervise(address, false);
         }
+    }
+
+    /// Tries no more to reach nsqds that nsqlookupd doesn't know. Those that are connected stay: a restarted
+    /// nsqlookupd knows nobody for a while.
+    fn leave_vanished(&mut self) {
+        let members = &self.members;
+        self.nsqds.retain(|address, nsqd| {
+            let connected = || members.values().any(|connection| connection.address() == address);
+            let stays = nsqd.fixed || nsqd.listed || connected();
+            if !stays {
+                tracing::info!(nsqd = %address, "not connected, and not known to nsqlookupd any more");
+                nsqd.stop.cancel();
+            }
+            stays
+        });
     }
 
     fn supervise(&mut self, address: Address, fixed: bool) {
         if self.nsqds.contains_key(&address) {
             return;
         }
-        let retire = CancellationToken::new();
+        let stop = self.stop.child_token();
         let supervisor = Supervisor {
             address: address.clone(),
             config: self.config.clone(),
             max_reconnect_delay: self.max_reconnect_delay,
-            stop: self.stop.clone(),
-            retire: retire.clone(),
+            stop: stop.clone(),
+            retire: self.retire.clone(),
         };
         self.tasks.spawn_on(supervisor.run(self.core.clone()), &self.runtime);
-        self.nsqds.insert(address, Nsqd { retire, fixed });
+        self.nsqds.insert(address, Nsqd { stop, fixed, listed: !fixed });
     }
 
     /// Nothing is lost, and nothing waits for ever: see [`Consumer`](super::Consumer)'s promise.
@@ -183,7 +200,7 @@ impl Manager {
         let began = Instant::now();
         let deadline = (began + core.settings.shutdown_timeout).into();
         let finished_before = core.counters.finished.load(Ordering::Relaxed);
-        self.nsqds.values().for_each(|nsqd| nsqd.retire.cancel());
+        self.retire.cancel();
         let connections = core.connections().clone();
 
         // CLS goes first, or nsqd would send again what is given back behind it.
@@ -203,6 +220,9 @@ impl Manager {
             let _ = timeout_at(deadline, join_all(connections.iter().map(Handle::drained))).await;
         };
         let (unconfirmed, ()) = tokio::join!(join_all(confirmations), drained);
+        if !connections.is_empty() {
+            tokio::time::sleep(LATE).await;
+        }
 
         let requeued_unfinished = connections.iter().map(|connection| u64::from(connection.in_flight())).sum();
         for connection in &connections {
@@ -237,6 +257,10 @@ impl Drop for Manager {
         self.core.shutdown.report.send_replace(Some(ShutdownReport::default()));
     }
 }
+
+/// nsqd may be about to send one message more when it says that it sends none. Behind a closed connection it could not
+/// be given back, and nsqd would hold it until its timeout.
+const LATE: Duration = Duration::from_millis(10);
 
 async fn sleep_until(instant: Option<Instant>) {
     match instant {

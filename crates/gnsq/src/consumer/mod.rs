@@ -22,6 +22,7 @@ use self::core::Core;
 pub use self::handler::Requeue;
 use self::inlet::Inlet;
 pub use self::report::{ConsumerStats, ShutdownReport};
+use crate::connection::Handle;
 use crate::error::Error;
 use crate::events::Signals;
 use crate::message::Message;
@@ -179,24 +180,23 @@ impl ConsumerHandle {
 
     /// How many messages were received and not answered yet.
     pub fn total_in_flight(&self) -> u32 {
-        self.core.connections().iter().map(super::connection::Handle::in_flight).sum()
+        self.core.connections().iter().map(Handle::in_flight).sum()
     }
 
     /// All connections' RDY together. It follows the load: a quiet connection has 1.
     pub fn total_ready(&self) -> u32 {
-        self.core.connections().iter().map(super::connection::Handle::ready_count).sum()
+        self.core.connections().iter().map(Handle::ready_count).sum()
     }
 
     /// The counters, at this moment.
     pub fn stats(&self) -> ConsumerStats {
         let counters = &self.core.counters;
-        // The list is locked until the end of a statement, and the sums lock it themselves.
-        let connections = self.core.connections().len();
+        let connections = self.core.connections().clone();
         ConsumerStats {
-            connections,
-            in_flight: self.total_in_flight(),
+            connections: connections.len(),
+            in_flight: connections.iter().map(Handle::in_flight).sum(),
             queued: self.core.queue.len(),
-            ready: self.total_ready(),
+            ready: connections.iter().map(Handle::ready_count).sum(),
             backing_off: self.core.backing_off.load(Ordering::Relaxed),
             received: counters.received.load(Ordering::Relaxed),
             finished: counters.finished.load(Ordering::Relaxed),

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use gnsq_proto::{Command, TopicName};
+use gnsq_proto::TopicName;
 
 pub use self::builder::{ProducerBuilder, Routing};
 use self::pool::Pool;
 use crate::connection::{Failure, Op, Reply};
 use crate::error::{Error, Result};
 use crate::events::Signals;
+use crate::outbound::Outbound;
 
 /// Publishes messages to one or several nsqds, from any number of tasks at once.
 ///
@@ -63,11 +64,7 @@ impl Producer {
     where
         T: TryInto<TopicName, Error: Into<Error>>,
     {
-        let topic = topic.try_into().map_err(Into::into)?;
-        let body = body.into();
-        self.pool.settings.connection.limits.check_message(&body)?;
-        let size = body.len();
-        self.send(Command::Pub { topic, body }, size).await
+        self.send(Outbound::message(&self.pool.settings.connection.limits, topic, body)?).await
     }
 
     /// Publishes one message that nsqd delivers after `delay` (whole milliseconds, at most nsqd's
@@ -80,14 +77,7 @@ impl Producer {
     where
         T: TryInto<TopicName, Error: Into<Error>>,
     {
-        let topic = topic.try_into().map_err(Into::into)?;
-        let body = body.into();
-        let limits = &self.pool.settings.connection.limits;
-        limits.check_message(&body)?;
-        limits.check_delay(delay)?;
-        let size = body.len();
-        let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        self.send(Command::Dpub { topic, delay_ms, body }, size).await
+        self.send(Outbound::deferred(&self.pool.settings.connection.limits, topic, body, delay)?).await
     }
 
     /// Publishes several messages to one topic with one command; returns when nsqd has confirmed them.
@@ -102,11 +92,7 @@ impl Producer {
         T: TryInto<TopicName, Error: Into<Error>>,
         B: Into<Bytes>,
     {
-        let topic = topic.try_into().map_err(Into::into)?;
-        let bodies: Vec<Bytes> = bodies.into_iter().map(Into::into).collect();
-        self.pool.settings.connection.limits.check_messages(&bodies)?;
-        let size = bodies.iter().map(|body| body.len() + 4).sum();
-        self.send(Command::Mpub { topic, bodies }, size).await
+        self.send(Outbound::batch(&self.pool.settings.connection.limits, topic, bodies)?).await
     }
 
     /// Waits until an nsqd is connected.
@@ -140,7 +126,7 @@ impl Producer {
         &self.pool.signals
     }
 
-    async fn send(&self, command: Command, size: usize) -> Result<()> {
+    async fn send(&self, Outbound { command, size }: Outbound) -> Result<()> {
         let settings = &self.pool.settings;
         let timeout = settings.publish_timeout;
         let deadline = Instant::now() + timeout;

@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use bytes::Bytes;
-use gnsq_proto::ServerError;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +14,7 @@ use crate::address::Address;
 use crate::budget::{Budget, Permit};
 use crate::connection::{Handle, Observer, Session, Supervisor};
 use crate::error::{Error, Result};
-use crate::events::{CloseEvent, ErrorEvent, ResponseEvent, Signals};
+use crate::events::Signals;
 
 /// Connects to every nsqd, and knows which are connected.
 #[derive(Debug)]
@@ -174,17 +172,7 @@ impl Session for Pool {
 }
 
 impl Observer for Pool {
-    fn response(&self, connection: &Handle, data: &[u8]) {
-        self.signals
-            .on_response
-            .emit(|| ResponseEvent { nsqd: connection.address().clone(), data: Bytes::copy_from_slice(data) });
-    }
-
-    fn error(&self, connection: &Handle, error: &ServerError) {
-        self.signals.on_error.emit(|| ErrorEvent { nsqd: connection.address().clone(), error: error.clone() });
-    }
-
-    fn closed(&self, connection: &Handle, cause: &Error) {
-        self.signals.on_close.emit(|| CloseEvent { nsqd: connection.address().clone(), cause: cause.clone() });
+    fn signals(&self) -> &Signals {
+        &self.signals
     }
 }

@@ -1,0 +1,226 @@
+//! nsqds that come, go, move and are forgotten, found through nsqlookupds that do the same.
+
+#![cfg(feature = "http")]
+#![allow(clippy::unwrap_used, reason = "the helpers are part of the tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use gnsq::{ConsumerBuilder, LookupdClient};
+use gnsq_testkit::{Cluster, Nsqd, Nsqlookupd, Proxy, eventually, http};
+use support::{CHANNEL, Consuming, DEADLINE, Seen, TOPIC, consumer, fill};
+use tokio::net::TcpSocket;
+
+const POLL: Duration = Duration::from_millis(50);
+
+fn finder<'a>(lookupds: impl IntoIterator<Item = &'a Nsqlookupd>) -> ConsumerBuilder {
+    consumer().lookupds(lookupds.into_iter().map(Nsqlookupd::http_url)).lookupd_poll_interval(POLL)
+}
+
+/// An nsqd that tells nsqlookupd the address of a proxy: who finds it connects through the proxy.
+async fn nsqd_behind_proxy(lookupd: &Nsqlookupd) -> (Nsqd, Proxy) {
+    // Each has to know the other's port first. One that is bound, but not listened on, is given to nobody else.
+    let reserved = TcpSocket::new_v4().unwrap();
+    reserved.set_reuseaddr(true).unwrap();
+    reserved.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = reserved.local_addr().unwrap();
+    let proxy = Proxy::to(address).await;
+    let nsqd = Nsqd::builder()
+        .arg(format!("--tcp-address={address}"))
+        .arg(format!("--broadcast-tcp-port={}", proxy.address().port()))
+        .lookupd(lookupd)
+        .start()
+        .await;
+    (nsqd, proxy)
+}
+
+/// Lets discovery ask once more at the least.
+async fn next_poll(lookupd: &Nsqlookupd) {
+    let polls = || lookupd.log().matches("/lookup?topic=").count();
+    let before = polls();
+    // One may be under way that was answered before.
+    eventually(DEADLINE, "two polls", async || (polls() >= before + 2).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_topic_created_later_is_found() {
+    let cluster = Cluster::start(2, 1).await;
+    let seen = Seen::new();
+    let consuming = Consuming::into(finder(&cluster.lookupds), &seen);
+    next_poll(&cluster.lookupds[0]).await;
+    assert_eq!(consuming.handle.stats().connections, 0);
+    fill(cluster.nsqds[0].tcp_address(), 0..100).await;
+    seen.wait_for(0..100).await;
+    // Another nsqd gets the topic.
+    fill(cluster.nsqds[1].tcp_address(), 100..200).await;
+    seen.wait_for(100..200).await;
+    assert_eq!(seen.duplicates(), 0);
+    consuming.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_any_of_several_nsqlookupds_knows_is_used() {
+    let lookupds = [Nsqlookupd::start().await, Nsqlookupd::start().await];
+    let first = Nsqd::builder().lookupd(&lookupds[0]).start().await;
+    let second = Nsqd::builder().lookupd(&lookupds[1]).start().await;
+    fill(first.tcp_address(), 0..100).await;
+    fill(second.tcp_address(), 100..200).await;
+    let seen = Seen::new();
+    let consuming = Consuming::into(finder(&lookupds), &seen);
+    seen.wait_for(0..200).await;
+    consuming.wait_for_connections(2).await;
+    consuming.shutdown().await;
+}
+
+#[tokio::test]
+async fn nsqds_stay_known_while_nsqlookupd_is_away_and_are_not_connected_twice_when_it_is_back() {
+    let mut cluster = Cluster::start(2, 1).await;
+    for (nsqd, start) in cluster.nsqds.iter().zip([0, 100]) {
+        fill(nsqd.tcp_address(), start..start + 100).await;
+    }
+    let seen = Seen::new();
+    let consuming = Consuming::into(finder(&cluster.lookupds), &seen);
+    seen.wait_for(0..200).await;
+
+    cluster.lookupds[0].stop().await;
+    for (nsqd, start) in cluster.nsqds.iter().zip([200, 300]) {
+        fill(nsqd.tcp_address(), start..start + 100).await;
+    }
+    seen.wait_for(200..400).await;
+    // Even one that restarts is found where it was.
+    cluster.nsqds[0].restart().await;
+    fill(cluster.nsqds[0].tcp_address(), 400..500).await;
+    seen.wait_for(400..500).await;
+
+    // Back without its memory, nsqlookupd lists nobody until the nsqds notice.
+    cluster.lookupds[0].start_again().await;
+    next_poll(&cluster.lookupds[0]).await;
+    fill(cluster.nsqds[1].tcp_address(), 500..600).await;
+    seen.wait_for(500..600).await;
+    for nsqd in &cluster.nsqds {
+        eventually(DEADLINE, "nsqd to be back at nsqlookupd", async || {
+            nsqd.nudge_lookupds().await;
+            let port = u64::from(nsqd.tcp_address().port());
+            let producers = cluster.lookupds[0].lookup(TOPIC).await.unwrap_or_default();
+            producers.iter().any(|producer| producer["tcp_port"] == port).then_some(())
+        })
+        .await;
+    }
+    next_poll(&cluster.lookupds[0]).await;
+    for nsqd in &cluster.nsqds {
+        assert_eq!(nsqd.channel_stats(TOPIC, CHANNEL).await.unwrap().client_count, 1);
+    }
+    assert_eq!(consuming.handle.stats().connections, 2);
+    assert_eq!(seen.duplicates(), 0);
+    consuming.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_nsqd_that_nsqlookupd_has_forgotten_is_left_alone() {
+    let lookupd = Nsqlookupd::builder().arg("--inactive-producer-timeout=200ms").start().await;
+    let (mut nsqd, proxy) = nsqd_behind_proxy(&lookupd).await;
+    fill(nsqd.tcp_address(), 0..100).await;
+    let seen = Seen::new();
+    let consuming = Consuming::into(finder([&lookupd]), &seen);
+    seen.wait_for(0..100).await;
+    nsqd.stop().await;
+    consuming.wait_for_connections(0).await;
+    eventually(DEADLINE, "nsqlookupd to forget", async || {
+        lookupd.lookup(TOPIC).await.unwrap_or_default().is_empty().then_some(())
+    })
+    .await;
+    next_poll(&lookupd).await;
+    // An attempt that had begun may end yet.
+    eventually(DEADLINE, "the last attempt", async || (proxy.open_connections() == 0).then_some(())).await;
+    let attempts = proxy.accepted_connections();
+    // Longer than the longest delay between attempts, by many times.
+    for _ in 0..20 {
+        next_poll(&lookupd).await;
+    }
+    assert_eq!(proxy.accepted_connections(), attempts);
+
+    nsqd.start_again().await;
+    fill(nsqd.tcp_address(), 100..200).await;
+    seen.wait_for(100..200).await;
+    consuming.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_tombstoned_nsqd_is_left_when_it_goes_and_not_before() {
+    let mut cluster = Cluster::start(2, 1).await;
+    for (nsqd, start) in cluster.nsqds.iter().zip([0, 100]) {
+        fill(nsqd.tcp_address(), start..start + 100).await;
+    }
+    let seen = Seen::new();
+    let consuming = Consuming::into(finder(&cluster.lookupds), &seen);
+    seen.wait_for(0..200).await;
+    let node = cluster.nsqds[0].http_address();
+    let target = format!("/topic/tombstone?topic={TOPIC}&node={node}");
+    let (status, answer) = http::post(cluster.lookupds[0].http_address(), &target, b"").await;
+    assert_eq!(status, 200, "{answer}");
+    next_poll(&cluster.lookupds[0]).await;
+    // It is there still, and so may messages be.
+    fill(cluster.nsqds[0].tcp_address(), 200..300).await;
+    seen.wait_for(200..300).await;
+    cluster.nsqds[0].stop().await;
+    consuming.wait_for_connections(1).await;
+    next_poll(&cluster.lookupds[0]).await;
+    fill(cluster.nsqds[1].tcp_address(), 300..400).await;
+    seen.wait_for(300..400).await;
+    assert_eq!(consuming.handle.stats().connections, 1);
+    consuming.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_nsqd_that_moved_is_found_at_its_new_place() {
+    let lookupd = Nsqlookupd::start().await;
+    let first = Nsqd::builder().lookupd(&lookupd).start().await;
+    fill(first.tcp_address(), 0..100).await;
+    let seen = Seen::new();
+    let consuming = Consuming::into(finder([&lookupd]), &seen);
+    seen.wait_for(0..100).await;
+    drop(first);
+    let moved = Nsqd::builder().lookupd(&lookupd).start().await;
+    fill(moved.tcp_address(), 100..200).await;
+    seen.wait_for(100..200).await;
+    consuming.wait_for_connections(1).await;
+    consuming.shutdown().await;
+}
+
+#[tokio::test]
+async fn consumption_begins_when_the_first_nsqlookupd_answers() {
+    let mut lookupds = [Nsqlookupd::start().await, Nsqlookupd::start().await];
+    let nsqd = Nsqd::builder().lookupd(&lookupds[1]).start().await;
+    fill(nsqd.tcp_address(), 0..100).await;
+    nsqd.wait_until_registered(&lookupds[1]).await;
+    for lookupd in &mut lookupds {
+        lookupd.stop().await;
+    }
+    let seen = Seen::new();
+    let consuming = Consuming::into(finder(&lookupds), &seen);
+    lookupds[1].start_again().await;
+    eventually(DEADLINE, "nsqd to be back at nsqlookupd", async || {
+        nsqd.nudge_lookupds().await;
+        lookupds[1].lookup(TOPIC).await.filter(|producers| !producers.is_empty()).map(drop)
+    })
+    .await;
+    seen.wait_for(0..100).await;
+    consuming.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_nsqlookupd_that_answers_nothing_delays_no_other() {
+    let lookupds = [Nsqlookupd::start().await, Nsqlookupd::start().await];
+    let nsqd = Nsqd::builder().lookupd(&lookupds[1]).start().await;
+    fill(nsqd.tcp_address(), 0..100).await;
+    lookupds[0].pause();
+    let seen = Seen::new();
+    let patient = |lookupd: &Nsqlookupd| {
+        LookupdClient::builder(lookupd.http_url()).request_timeout(Duration::from_secs(3600)).build().unwrap()
+    };
+    let builder = consumer().lookupd_client(patient(&lookupds[0])).lookupd_client(patient(&lookupds[1]));
+    let consuming = Consuming::into(builder, &seen);
+    seen.wait_for(0..100).await;
+    consuming.shutdown().await;
+}
