@@ -147,7 +147,6 @@ async fn a_panic_before_the_handlers_future_requeues() {
 async fn a_handler_that_answers_itself_has_the_last_word() {
     let mut run = Run::with(|message: Message| async move {
         match message.attempts() {
-            1 => message.finish()?,
             2 => message.requeue(Duration::from_millis(5))?,
             _ => message.finish()?,
         }
@@ -462,7 +461,7 @@ async fn messages_wait_for_run_also_after_an_impatient_recv() {
 struct Run {
     peer: PeerConnection,
     handle: ConsumerHandle,
-    run: JoinHandle<gnsq::ShutdownReport>,
+    ended: JoinHandle<gnsq::ShutdownReport>,
 }
 
 impl Run {
@@ -483,7 +482,7 @@ impl Run {
     {
         let (consumer, peer) = receiving(5, configure).await;
         let handle = consumer.handle().clone();
-        Self { peer, handle, run: tokio::spawn(consumer.run(handler)) }
+        Self { peer, handle, ended: tokio::spawn(consumer.run(handler)) }
     }
 
     async fn deliver(&mut self, attempts: u16) {
@@ -498,7 +497,7 @@ impl Run {
 
     async fn end(self) {
         let (_, ()) = tokio::join!(within(self.handle.shutdown()), serve_shutdown(self.peer));
-        within(self.run).await.unwrap();
+        within(self.ended).await.expect("it goes well");
     }
 }
 
@@ -507,7 +506,8 @@ async fn receiving(
     configure: impl FnOnce(ConsumerBuilder) -> ConsumerBuilder,
 ) -> (Consumer, PeerConnection) {
     let peer = ScriptedPeer::bind().await;
-    let consumer = configure(plain_consumer(&[&peer]).max_in_flight(max_in_flight)).build().unwrap();
+    let consumer =
+        configure(plain_consumer(&[&peer]).max_in_flight(max_in_flight)).build().expect("the options are good");
     let mut connection = subscribed(&peer).await;
     connection.expect_command(&format!("RDY {max_in_flight}")).await;
     (consumer, connection)
@@ -519,7 +519,8 @@ async fn receiving_with(
     configure: impl FnOnce(ConsumerBuilder) -> ConsumerBuilder,
 ) -> (Consumer, PeerConnection) {
     let peer = ScriptedPeer::bind().await;
-    let consumer = configure(plain_consumer(&[&peer]).max_in_flight(max_in_flight)).build().unwrap();
+    let consumer =
+        configure(plain_consumer(&[&peer]).max_in_flight(max_in_flight)).build().expect("the options are good");
     let mut connection = subscribed_with(&peer, reply).await;
     connection.expect_command(&format!("RDY {max_in_flight}")).await;
     (consumer, connection)

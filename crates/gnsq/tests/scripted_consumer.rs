@@ -637,7 +637,8 @@ struct Pair {
 impl Pair {
     async fn new(configure: impl FnOnce(ConsumerBuilder) -> ConsumerBuilder) -> Self {
         let peers = [ScriptedPeer::bind().await, ScriptedPeer::bind().await];
-        let consumer = configure(plain_consumer(&[&peers[0], &peers[1]]).max_in_flight(10)).build().unwrap();
+        let consumer =
+            configure(plain_consumer(&[&peers[0], &peers[1]]).max_in_flight(10)).build().expect("the options are good");
         let (mut first, mut second) = tokio::join!(subscribed(&peers[0]), subscribed(&peers[1]));
         tokio::join!(until_command(&mut first, "RDY 5"), until_command(&mut second, "RDY 5"));
         Self { consumer: Some(consumer), first, second }
@@ -688,7 +689,7 @@ impl Nsqd {
 
     fn take(&mut self, line: &str) {
         match line.split_once(' ') {
-            Some(("RDY", ready)) => self.ready = ready.parse().unwrap(),
+            Some(("RDY", ready)) => self.ready = ready.parse().expect("RDY has a number"),
             Some(("FIN", _)) => self.in_flight -= 1,
             _ => panic!("{line} came"),
         }
@@ -696,6 +697,6 @@ impl Nsqd {
 }
 
 fn frame(kind: u8, data: &[u8]) -> Vec<u8> {
-    let size = u32::try_from(data.len() + 4).unwrap();
+    let size = u32::try_from(data.len() + 4).expect("it is short");
     [&size.to_be_bytes()[..], &[0, 0, 0, kind], data].concat()
 }

@@ -523,15 +523,15 @@ async fn connected() -> (Producer, PeerConnection) {
 
 async fn connected_with_listener() -> (Producer, PeerConnection, ScriptedPeer) {
     let peer = ScriptedPeer::bind().await;
-    let producer = producer(&[&peer]).build().unwrap();
+    let producer = producer(&[&peer]).build().expect("the options are good");
     let connection = identified(&peer).await;
-    within(producer.ready()).await.unwrap();
+    within(producer.ready()).await.expect("it goes well");
     (producer, connection, peer)
 }
 
 /// The message of the next PUB, as text.
 async fn body(connection: &mut PeerConnection) -> String {
-    String::from_utf8(connection.expect_publish("t").await).unwrap()
+    String::from_utf8(connection.expect_publish("t").await).expect("it goes well")
 }
 
 /// A producer with two connections.
@@ -545,7 +545,7 @@ struct Pair {
 impl Pair {
     async fn new(configure: impl FnOnce(gnsq::ProducerBuilder) -> gnsq::ProducerBuilder) -> Self {
         let peers = [ScriptedPeer::bind().await, ScriptedPeer::bind().await];
-        let producer = configure(producer(&[&peers[0], &peers[1]])).build().unwrap();
+        let producer = configure(producer(&[&peers[0], &peers[1]])).build().expect("the options are good");
         let (first, second) = tokio::join!(identified(&peers[0]), identified(&peers[1]));
         eventually(DEADLINE, "two connections", async || (producer.connections() == 2).then_some(())).await;
         Self { producer, peers, first, second }
@@ -565,6 +565,6 @@ impl Pair {
         let publish = publishing(&self.producer, number.to_string());
         assert_eq!(body(&mut self.first).await, number.to_string());
         self.first.send_response("OK").await;
-        within(publish).await.unwrap().unwrap();
+        within(publish).await.expect("it goes well").expect("it goes well");
     }
 }

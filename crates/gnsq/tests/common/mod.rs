@@ -16,10 +16,8 @@ pub const THREE: &[u8; 16] = b"0000000000000003";
 pub fn within<F: Future>(future: F) -> impl Future<Output = F::Output> {
     let caller = std::panic::Location::caller();
     async move {
-        match tokio::time::timeout(DEADLINE, future).await {
-            Ok(output) => output,
-            Err(_) => panic!("nothing happened for {DEADLINE:?} at {caller}"),
-        }
+        let output = tokio::time::timeout(DEADLINE, future).await;
+        output.unwrap_or_else(|_| panic!("nothing happened for {DEADLINE:?} at {caller}"))
     }
 }
 
