@@ -173,23 +173,6 @@ impl Message {
         &self.frame
     }
 
-    /// Lends the message to a handler: from now on what happens to it shows in `ticket`, whose former message is gone.
-    pub(crate) fn lend(&mut self, ticket: &mut Arc<Lifetime>) -> Loan {
-        let fresh = Lifetime {
-            answered: AtomicBool::new(false),
-            detached: AtomicBool::new(false),
-            deadline: AtomicU64::new(self.life().deadline.load(Ordering::Relaxed)),
-            cap: self.life().cap,
-        };
-        // Usually the last handler has dropped its message, and the memory can be used again.
-        match Arc::get_mut(ticket) {
-            Some(old) => *old = fresh,
-            None => *ticket = Arc::new(fresh),
-        }
-        self.life = Life::Lent(ticket.clone());
-        Loan { connection: self.connection.clone(), id: self.id(), life: Some(ticket.clone()) }
-    }
-
     fn requeue_with(self, delay: Duration, backoff: bool) -> Result<()> {
         self.answer(|| Op::Requeue(self.id(), delay))?;
         self.connection.tell_requeued(self.id(), delay, backoff);
@@ -239,13 +222,47 @@ impl Lifetime {
     }
 }
 
+/// Lends messages to a handler, one after the other, and answers them as it decides. It is what makes a message
+/// handled cost no allocation.
+#[derive(Debug, Default)]
+pub(crate) struct Lender {
+    /// The last message's. Most come from where the one before came from.
+    connection: Option<Handle>,
+    /// Where what happens to the message that is lent shows.
+    life: Arc<Lifetime>,
+}
+
+impl Lender {
+    /// Lends `message`, which is then to be handed to the handler. The one before must be settled.
+    pub(crate) fn lend(&mut self, message: &mut Message) -> Loan<'_> {
+        let fresh = Lifetime {
+            answered: AtomicBool::new(false),
+            detached: AtomicBool::new(false),
+            deadline: AtomicU64::new(message.life().deadline.load(Ordering::Relaxed)),
+            cap: message.life().cap,
+        };
+        // Usually the handler has dropped the last message, and the memory can be used again.
+        match Arc::get_mut(&mut self.life) {
+            Some(old) => *old = fresh,
+            None => self.life = Arc::new(fresh),
+        }
+        message.life = Life::Lent(self.life.clone());
+        if self.connection.as_ref() != Some(&message.connection) {
+            self.connection = Some(message.connection.clone());
+        }
+        let connection = self.connection.get_or_insert_with(|| message.connection.clone());
+        Loan { connection, id: message.id(), life: &self.life, settled: false }
+    }
+}
+
 /// A message in a handler's hands, seen by the one who called it, who answers it unless that is done.
 /// Dropped without [`settle`](Self::settle), the message is requeued.
 #[derive(Debug)]
-pub(crate) struct Loan {
-    connection: Handle,
+pub(crate) struct Loan<'a> {
+    connection: &'a Handle,
     id: MessageId,
-    life: Option<Arc<Lifetime>>,
+    life: &'a Lifetime,
+    settled: bool,
 }
 
 /// How a handler ended.
@@ -255,14 +272,15 @@ pub(crate) enum Verdict {
     Requeue { delay: Duration, backoff: bool },
 }
 
-impl Loan {
+impl Loan<'_> {
     /// Answers the message as its handler decided, unless it answered or detached it itself.
     pub(crate) fn settle(mut self, verdict: Verdict, now: Instant) -> Result<()> {
-        let Some(life) = self.life.take() else { return Ok(()) };
+        self.settled = true;
+        let life = self.life;
         if life.detached.load(Ordering::Relaxed) || life.answered.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        if life.is_over(&self.connection, now) {
+        if life.is_over(self.connection, now) {
             return Err(Error::Expired { id: self.id });
         }
         match verdict {
@@ -279,12 +297,10 @@ impl Loan {
     }
 }
 
-impl Drop for Loan {
+impl Drop for Loan<'_> {
     fn drop(&mut self) {
-        if let Some(life) = self.life.take()
-            && !life.detached.load(Ordering::Relaxed)
-        {
-            requeue_dropped(&self.connection, self.id, &life);
+        if !self.settled && !self.life.detached.load(Ordering::Relaxed) {
+            requeue_dropped(self.connection, self.id, self.life);
         }
     }
 }

@@ -263,15 +263,16 @@ impl Driver {
     fn events(&mut self, now: Instant) -> Result<(), Error> {
         // The messages of one batch arrived together, and expire together.
         let mut times = None;
+        let most_held = 2 * self.most_in_flight();
+        let mut held = self.handle.holders();
         let result = loop {
             match self.protocol.poll_event(now) {
                 Ok(Some(Event::Message { frame, deadline })) => {
-                    if self.protocol.in_flight() > self.most_in_flight()
-                        || self.handle.holders() > 2 * self.most_in_flight()
-                    {
+                    if self.protocol.in_flight() > self.most_in_flight() || held > most_held {
                         self.overflow(frame.id);
                         continue;
                     }
+                    held += 1;
                     let times = *times.get_or_insert_with(|| Times::new(&self.handle, now, deadline));
                     self.batch.push(Message::new(frame, self.handle.clone(), times));
                 }

@@ -184,7 +184,7 @@ impl Handle {
         }
     }
 
-    /// How many messages and others hold this connection. A message in a handler's hands counts twice.
+    /// How many hold this connection: messages, mostly.
     pub(super) fn holders(&self) -> usize {
         Arc::strong_count(&self.0)
     }

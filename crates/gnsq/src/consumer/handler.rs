@@ -14,7 +14,7 @@ use super::core::Core;
 use super::inlet::Inlet;
 use super::report::ShutdownReport;
 use crate::events::{ExceptionEvent, HandlerError, MessageEvent};
-use crate::message::{Lifetime, Message, Verdict};
+use crate::message::{Lender, Message, Verdict};
 
 /// An error by which a handler asks for another delay than the consumer's, or for no backoff.
 ///
@@ -103,12 +103,12 @@ where
     E: Into<HandlerError>,
 {
     let mut inlet = Inlet::new(core.clone());
-    let mut ticket = Arc::new(Lifetime::default());
+    let mut lender = Lender::default();
     while let Some(mut message) = inlet.next().await {
         let (id, attempts) = (message.id(), message.attempts());
         let listening = core.signals.on_exception.is_connected();
         let event = listening.then(|| MessageEvent::new(&message));
-        let loan = message.lend(&mut ticket);
+        let loan = lender.lend(&mut message);
         let verdict = match AssertUnwindSafe(async { handler(message).await }).catch_unwind().await {
             Ok(Ok(())) => Verdict::Finish,
             Ok(Err(error)) => {
