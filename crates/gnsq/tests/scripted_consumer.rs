@@ -423,6 +423,24 @@ async fn a_handler_that_blocks_its_thread_delays_no_heartbeat() {
 }
 
 #[tokio::test]
+async fn many_idle_handlers_keep_no_message_away() {
+    let peer = ScriptedPeer::bind().await;
+    let consumer = Consumer::builder("t", "c").nsqd(peer.address()).max_in_flight(1).concurrency(300).build().unwrap();
+    let run = tokio::spawn(consumer.run(|_| async { Ok::<_, Infallible>(()) }));
+    let mut connection = ready(&peer, 1).await;
+    // One after the other, so that each goes to another handler.
+    for number in 0..600 {
+        connection.send_message(&id(number), 1, 1, b"body").await;
+        let mut line = connection.expect_line().await;
+        while line.starts_with("RDY ") {
+            line = connection.expect_line().await;
+        }
+        assert_eq!(line, format!("FIN {}", text(&id(number))));
+    }
+    run.abort();
+}
+
+#[tokio::test]
 async fn whatever_ends_a_connection_the_consumer_comes_back() {
     for fault in [Fault::Fatal, Fault::Garbage, Fault::Closed, Fault::Reset, Fault::HalfFrame, Fault::Silent] {
         let peer = ScriptedPeer::bind().await;

@@ -32,6 +32,9 @@ pub(super) struct Driver {
     window: ReadyWindow,
     /// The highest RDY that was ever sent.
     most_ready: u32,
+    /// How many messages came while they were in flight already, since then.
+    repeated: usize,
+    repeated_since: Instant,
     /// Taken from the handle, to be done.
     ops: Vec<Op>,
     /// Received, to be handed on.
@@ -61,6 +64,8 @@ impl Driver {
             protocol,
             window,
             most_ready: 0,
+            repeated: 0,
+            repeated_since: now,
             ops: Vec::new(),
             batch: Vec::new(),
             read_size: ReadSize::new(),
@@ -263,16 +268,19 @@ impl Driver {
     fn events(&mut self, now: Instant) -> Result<(), Error> {
         // The messages of one batch arrived together, and expire together.
         let mut times = None;
-        let most_held = 2 * self.most_in_flight();
-        let mut held = self.handle.holders();
         let result = loop {
+            let in_flight = self.protocol.in_flight();
             match self.protocol.poll_event(now) {
                 Ok(Some(Event::Message { frame, deadline })) => {
-                    if self.protocol.in_flight() > self.most_in_flight() || held > most_held {
+                    if self.protocol.in_flight() > self.most_in_flight() {
                         self.overflow(frame.id);
                         continue;
                     }
-                    held += 1;
+                    if self.protocol.in_flight() == in_flight
+                        && let Err(error) = self.count_repeated(now)
+                    {
+                        break Err(error);
+                    }
                     let times = *times.get_or_insert_with(|| Times::new(&self.handle, now, deadline));
                     self.batch.push(Message::new(frame, self.handle.clone(), times));
                 }
@@ -287,6 +295,22 @@ impl Driver {
         };
         self.deliver(now);
         result
+    }
+
+    /// A message came that is in flight here already. nsqd does that when its clock has a message time out before
+    /// this side's has, which is rare; done without end it would fill the memory.
+    fn count_repeated(&mut self, now: Instant) -> Result<(), Error> {
+        let (timeout, _) = self.handle.msg_timeouts();
+        if now.saturating_duration_since(self.repeated_since) > timeout {
+            self.repeated_since = now;
+            self.repeated = 0;
+        }
+        self.repeated += 1;
+        if self.repeated <= self.most_in_flight() {
+            return Ok(());
+        }
+        let text = "the same messages come again and again before their time is over: this is no nsqd";
+        Err(self.io_error(io::Error::new(io::ErrorKind::InvalidData, text)))
     }
 
     fn event(&mut self, event: Event<Reply>, now: Instant) -> Result<(), Error> {

@@ -184,11 +184,6 @@ impl Handle {
         }
     }
 
-    /// How many hold this connection: messages, mostly.
-    pub(super) fn holders(&self) -> usize {
-        Arc::strong_count(&self.0)
-    }
-
     /// A failure on this connection, as its caller sees it.
     pub(crate) fn error(&self, failure: Failure, timeout: Duration) -> Error {
         let address = self.address().clone();
