@@ -50,10 +50,8 @@ async fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> io::Result<
             }
             Ok(Err(error)) => last = io::Error::new(error.kind(), format!("{address}: {error}")),
             Err(_) => {
-                last = io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    format!("{address}: no connection within {part:?} (its part of connect_timeout)"),
-                )
+                let text = format!("{address}: no connection within {part:?} (its part of connect_timeout)");
+                last = io::Error::new(io::ErrorKind::TimedOut, text);
             }
         }
     }
