@@ -23,7 +23,8 @@ use crate::runtime::Io;
 /// a [`Consumer`](crate::Consumer). It doesn't reconnect.
 ///
 /// A task drives it: heartbeats are answered also while nobody calls anything. Messages wait in a queue, bounded by
-/// twice the RDY; what comes beyond goes back. Dropping it closes the connection, after all commands are sent.
+/// twice the RDY; what comes beyond goes back. Dropping it closes the connection, after all commands
+/// are sent and what was not answered is requeued.
 ///
 /// ```no_run
 /// # async fn example() -> gnsq::Result<()> {
@@ -232,12 +233,10 @@ impl NsqdTcpClient {
         self.connection.start_close().await.map(drop)
     }
 
-    /// Sends what is to be sent, then closes the connection; returns when it has ended. Messages that nobody took
-    /// are requeued.
+    /// Sends what is to be sent, then closes the connection; returns when it has ended. Messages that were not
+    /// answered are requeued, also those in hand, since they can't be answered any more.
     pub async fn close(&self) {
-        drop(self.inbox.queue.close());
-        // One that has ended needs no closing.
-        let _ = self.connection.send(Op::Close);
+        self.end();
         self.connection.ended().await;
     }
 
@@ -291,6 +290,16 @@ impl NsqdTcpClient {
         result.map(drop).map_err(|failure| self.connection.error(failure, timeout))
     }
 
+    fn end(&self) {
+        // Before the messages, or nsqd would send again what is given back. It fails where nothing is subscribed, or
+        // when it was done before.
+        drop(self.connection.start_close());
+        drop(self.inbox.queue.close());
+        // One that has ended needs no closing.
+        let _ = self.connection.send(Op::RequeueAll);
+        let _ = self.connection.send(Op::Close);
+    }
+
     fn command(&self, name: &'static str, op: Op) -> Result<()> {
         if !self.subscribed.load(Ordering::Relaxed) {
             return Err(StateError::new(name, "before a channel is subscribed").into());
@@ -301,9 +310,7 @@ impl NsqdTcpClient {
 
 impl Drop for NsqdTcpClient {
     fn drop(&mut self) {
-        drop(self.inbox.queue.close());
-        // One that has ended needs no closing.
-        let _ = self.connection.send(Op::Close);
+        self.end();
     }
 }
 

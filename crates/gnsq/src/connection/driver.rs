@@ -47,6 +47,10 @@ pub(super) struct Driver {
     identify_sent: Option<Instant>,
     /// Until when a close may take.
     closing: Option<Instant>,
+    /// Until when a close waits for late messages, once nsqd has said that it sends none.
+    late_until: Option<Instant>,
+    /// They are no longer waited for.
+    settled: bool,
     /// Nothing more can be sent.
     shut: bool,
     ended: bool,
@@ -74,6 +78,8 @@ impl Driver {
             stalled: None,
             identify_sent: None,
             closing: None,
+            late_until: None,
+            settled: false,
             shut: false,
             ended: false,
         }
@@ -106,7 +112,7 @@ impl Driver {
     fn round(&mut self, cx: &mut Context<'_>, now: &mut Instant) -> Result<Step, Error> {
         self.do_ops(*now);
         self.write(cx, *now)?;
-        if self.closing.is_some() && self.protocol.output().is_empty() {
+        if self.may_shut(*now) {
             self.shut(cx)?;
         }
         match self.read(cx)? {
@@ -230,6 +236,19 @@ impl Driver {
         }
         let text = format!("{unsent} bytes wait to be sent (max_unsent_bytes): nsqd doesn't read");
         Err(self.io_error(io::Error::new(io::ErrorKind::OutOfMemory, text)))
+    }
+
+    /// Whether nothing more will have to be sent: all is sent and answered, and no message can come that would have to be
+    /// given back. nsqd would hold it until its timeout.
+    fn may_shut(&mut self, now: Instant) -> bool {
+        if self.closing.is_none() || !self.protocol.output().is_empty() || self.protocol.outstanding() > 0 {
+            return false;
+        }
+        if self.most_ready == 0 {
+            return true;
+        }
+        self.late_until.get_or_insert(now + LATE_MESSAGE);
+        self.settled
     }
 
     /// Says that nothing more will be sent. nsqd reads all before it closes in turn, which ends the connection; to
@@ -388,6 +407,7 @@ impl Driver {
             self.window.next_timeout(),
             self.stalled.map(|since| since + config.write_timeout),
             self.closing,
+            self.late_until.filter(|_| !self.settled),
         ];
         let Some(next) = next.into_iter().flatten().min() else { return false };
         // A timer that is early only looks again; to move it at every read would cost more.
@@ -400,6 +420,7 @@ impl Driver {
 
     fn handle_timeouts(&mut self, now: Instant) -> Result<(), Error> {
         let config = &self.handle.shared().config;
+        self.settled |= self.late_until.is_some_and(|until| until <= now);
         if self.closing.is_some_and(|until| until <= now) {
             return Err(Error::Closed);
         }
@@ -486,6 +507,9 @@ enum Step {
 fn count(messages: usize) -> u32 {
     u32::try_from(messages).unwrap_or(u32::MAX)
 }
+
+/// nsqd may be about to send one message more when it says that it sends none.
+const LATE_MESSAGE: Duration = Duration::from_millis(10);
 
 /// How often a connection that never runs dry goes round before others on its thread have a turn.
 const MAX_ROUNDS: usize = 32;

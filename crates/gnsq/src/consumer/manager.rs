@@ -220,9 +220,6 @@ impl Manager {
             let _ = timeout_at(deadline, join_all(connections.iter().map(Handle::drained))).await;
         };
         let (unconfirmed, ()) = tokio::join!(join_all(confirmations), drained);
-        if !connections.is_empty() {
-            tokio::time::sleep(LATE).await;
-        }
 
         let requeued_unfinished = connections.iter().map(|connection| u64::from(connection.in_flight())).sum();
         for connection in &connections {
@@ -257,10 +254,6 @@ impl Drop for Manager {
         self.core.shutdown.report.send_replace(Some(ShutdownReport::default()));
     }
 }
-
-/// nsqd may be about to send one message more when it says that it sends none. Behind a closed connection it could not
-/// be given back, and nsqd would hold it until its timeout.
-const LATE: Duration = Duration::from_millis(10);
 
 async fn sleep_until(instant: Option<Instant>) {
     match instant {
