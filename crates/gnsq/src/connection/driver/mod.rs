@@ -1,5 +1,8 @@
 //! The task that moves a connection's bytes.
 
+mod ops;
+mod transfer;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,15 +10,12 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Buf;
 use gnsq_proto::connection::{Connection, ConnectionError, Event};
 use gnsq_proto::{MessageId, ReadyWindow};
-use tokio::io::AsyncWrite;
 use tokio::time::Sleep;
-use tokio_util::io::{poll_read_buf, poll_write_buf};
 
 use super::handle::Handle;
-use super::op::{Ask, Failure, Op, Reply};
+use super::op::{Failure, Op, Reply};
 use super::read_size::ReadSize;
 use super::stream::Stream;
 use crate::error::Error;
@@ -130,157 +130,6 @@ impl Driver {
                 self.handle_timeouts(*now)?;
                 Ok(Step::Again)
             }
-        }
-    }
-
-    fn do_ops(&mut self, now: Instant) {
-        let mut ops = std::mem::take(&mut self.ops);
-        self.handle.take_ops(&mut ops);
-        if ops.is_empty() {
-            self.ops = ops;
-            return;
-        }
-        let in_flight = self.protocol.in_flight();
-        for op in ops.drain(..) {
-            self.do_op(op, now);
-        }
-        // A burst of publishes leaves no memory behind.
-        ops.shrink_to(KEEP_OPS);
-        self.ops = ops;
-        if self.protocol.in_flight() != in_flight {
-            self.window.on_answered(now, count(self.protocol.in_flight()));
-        }
-        self.send_ready();
-    }
-
-    fn do_op(&mut self, op: Op, now: Instant) {
-        let result = match op {
-            Op::Finish(id) => self.protocol.finish(id).map(drop),
-            Op::Requeue(id, delay) => self.protocol.requeue(id, delay.min(LONGEST_DELAY)).map(drop),
-            Op::Touch(id) => self.protocol.touch(id, now).map(drop),
-            Op::Publish(command, reply, deadline) => {
-                if deadline <= now {
-                    reply.fail(Failure::TimedOut { sent: false });
-                } else if let Err(rejected) = self.protocol.publish(&command, reply, Some(deadline)) {
-                    rejected.waiter.fail(Failure::State(rejected.reason));
-                }
-                Ok(())
-            }
-            Op::Ask(ask, reply, deadline) => {
-                self.ask(*ask, reply, deadline, now);
-                Ok(())
-            }
-            Op::Ready(ready) => {
-                self.most_ready = self.most_ready.max(ready);
-                self.handle.shared().ready.store(ready, Ordering::Relaxed);
-                self.protocol.ready(ready)
-            }
-            Op::Share(share) => {
-                self.window.set_share(now, share);
-                Ok(())
-            }
-            Op::Nop => self.protocol.nop(),
-            Op::RequeueAll => {
-                self.protocol.requeue_all();
-                Ok(())
-            }
-            Op::Close => {
-                // A second call doesn't prolong it.
-                self.closing.get_or_insert(now + self.handle.shared().config.write_timeout);
-                Ok(())
-            }
-        };
-        if let Err(error) = result {
-            tracing::debug!(nsqd = %self.handle.address(), %error, "command not sent");
-        }
-    }
-
-    fn ask(&mut self, ask: Ask, reply: Reply, deadline: Instant, now: Instant) {
-        let result = match ask {
-            Ask::Identify(request) => {
-                self.identify_sent = Some(now);
-                self.protocol.identify(request, reply, Some(deadline))
-            }
-            Ask::Subscribe(topic, channel) => self.protocol.subscribe(topic, channel, reply, Some(deadline)),
-            Ask::StartClose => {
-                self.window.set_share(now, 0);
-                self.protocol.start_close(reply, Some(deadline))
-            }
-        };
-        if let Err(rejected) = result {
-            rejected.waiter.fail(Failure::State(rejected.reason));
-        }
-    }
-
-    fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Error> {
-        while !self.shut && self.protocol.output().has_remaining() {
-            match poll_write_buf(Pin::new(&mut self.stream), cx, self.protocol.output()) {
-                Poll::Ready(Ok(0)) => return Err(self.io_error(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(_)) => self.stalled = None,
-                Poll::Ready(Err(error)) => return Err(self.io_error(error)),
-                Poll::Pending => {
-                    self.stalled.get_or_insert(now);
-                    return self.check_unsent();
-                }
-            }
-        }
-        self.stalled = None;
-        Ok(())
-    }
-
-    /// Called when the socket has taken all that it can: what is left waits for the peer.
-    fn check_unsent(&mut self) -> Result<(), Error> {
-        let unsent = self.protocol.output().remaining();
-        if unsent <= self.handle.shared().config.max_unsent_bytes {
-            return Ok(());
-        }
-        let text = format!("{unsent} bytes wait to be sent (max_unsent_bytes): nsqd doesn't read");
-        Err(self.io_error(io::Error::new(io::ErrorKind::OutOfMemory, text)))
-    }
-
-    /// Whether nothing more will have to be sent: all is sent and answered, and no message can come that would have to be
-    /// given back. nsqd would hold it until its timeout.
-    fn may_shut(&mut self, now: Instant) -> bool {
-        if self.closing.is_none() || !self.protocol.output().is_empty() || self.protocol.outstanding() > 0 {
-            return false;
-        }
-        if self.most_ready == 0 {
-            return true;
-        }
-        self.late_until.get_or_insert(now + LATE_MESSAGE);
-        self.settled
-    }
-
-    /// Says that nothing more will be sent. nsqd reads all before it closes in turn, which ends the connection; to
-    /// close it from here could destroy what it hasn't read yet.
-    fn shut(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
-        if !self.shut {
-            self.shut = match Pin::new(&mut self.stream).poll_shutdown(cx) {
-                Poll::Ready(result) => result.map(|()| true).map_err(|error| self.io_error(error))?,
-                Poll::Pending => false,
-            };
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Error> {
-        let missing = self.protocol.missing();
-        let input = self.protocol.input();
-        let wanted = self.read_size.bytes();
-        let room = input.capacity() - input.len();
-        if room < missing || room < wanted / 2 {
-            input.reserve(wanted.max(missing));
-        }
-        let room = input.capacity() - input.len();
-        match poll_read_buf(Pin::new(&mut self.stream), cx, input) {
-            Poll::Ready(Ok(0)) if self.shut => Err(Error::Closed),
-            Poll::Ready(Ok(0)) => Err(self.io_error(io::Error::new(io::ErrorKind::UnexpectedEof, "nsqd closed it"))),
-            Poll::Ready(Ok(count)) => {
-                self.read_size.observe(count, room);
-                Ok(Poll::Ready(()))
-            }
-            Poll::Ready(Err(error)) => Err(self.io_error(error)),
-            Poll::Pending => Ok(Poll::Pending),
         }
     }
 
@@ -508,17 +357,8 @@ fn count(messages: usize) -> u32 {
     u32::try_from(messages).unwrap_or(u32::MAX)
 }
 
-/// nsqd may be about to send one message more when it says that it sends none.
-const LATE_MESSAGE: Duration = Duration::from_millis(10);
-
 /// How often a connection that never runs dry goes round before others on its thread have a turn.
 const MAX_ROUNDS: usize = 32;
 
 /// How many unanswered messages beyond RDY are no flood.
 const SLACK: usize = 64;
-
-/// nsqd counts in signed 64-bit nanoseconds: more would overflow there, and be no delay at all.
-const LONGEST_DELAY: Duration = Duration::from_nanos(u64::MAX / 2);
-
-/// How many ops the driver keeps room for: as many as one nsqd may have in flight, by default.
-const KEEP_OPS: usize = 2500;

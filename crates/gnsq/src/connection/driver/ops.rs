@@ -1,0 +1,94 @@
+//! Does what the handle's users have asked for.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::{Driver, count};
+use crate::connection::op::{Ask, Failure, Op, Reply};
+
+impl Driver {
+    pub(super) fn do_ops(&mut self, now: Instant) {
+        let mut ops = std::mem::take(&mut self.ops);
+        self.handle.take_ops(&mut ops);
+        if ops.is_empty() {
+            self.ops = ops;
+            return;
+        }
+        let in_flight = self.protocol.in_flight();
+        for op in ops.drain(..) {
+            self.do_op(op, now);
+        }
+        // A burst of publishes leaves no memory behind.
+        ops.shrink_to(KEEP_OPS);
+        self.ops = ops;
+        if self.protocol.in_flight() != in_flight {
+            self.window.on_answered(now, count(self.protocol.in_flight()));
+        }
+        self.send_ready();
+    }
+
+    fn do_op(&mut self, op: Op, now: Instant) {
+        let result = match op {
+            Op::Finish(id) => self.protocol.finish(id).map(drop),
+            Op::Requeue(id, delay) => self.protocol.requeue(id, delay.min(LONGEST_DELAY)).map(drop),
+            Op::Touch(id) => self.protocol.touch(id, now).map(drop),
+            Op::Publish(command, reply, deadline) => {
+                if deadline <= now {
+                    reply.fail(Failure::TimedOut { sent: false });
+                } else if let Err(rejected) = self.protocol.publish(&command, reply, Some(deadline)) {
+                    rejected.waiter.fail(Failure::State(rejected.reason));
+                }
+                Ok(())
+            }
+            Op::Ask(ask, reply, deadline) => {
+                self.ask(*ask, reply, deadline, now);
+                Ok(())
+            }
+            Op::Ready(ready) => {
+                self.most_ready = self.most_ready.max(ready);
+                self.handle.shared().ready.store(ready, Ordering::Relaxed);
+                self.protocol.ready(ready)
+            }
+            Op::Share(share) => {
+                self.window.set_share(now, share);
+                Ok(())
+            }
+            Op::Nop => self.protocol.nop(),
+            Op::RequeueAll => {
+                self.protocol.requeue_all();
+                Ok(())
+            }
+            Op::Close => {
+                // A second call doesn't prolong it.
+                self.closing.get_or_insert(now + self.handle.shared().config.write_timeout);
+                Ok(())
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(nsqd = %self.handle.address(), %error, "command not sent");
+        }
+    }
+
+    fn ask(&mut self, ask: Ask, reply: Reply, deadline: Instant, now: Instant) {
+        let result = match ask {
+            Ask::Identify(request) => {
+                self.identify_sent = Some(now);
+                self.protocol.identify(request, reply, Some(deadline))
+            }
+            Ask::Subscribe(topic, channel) => self.protocol.subscribe(topic, channel, reply, Some(deadline)),
+            Ask::StartClose => {
+                self.window.set_share(now, 0);
+                self.protocol.start_close(reply, Some(deadline))
+            }
+        };
+        if let Err(rejected) = result {
+            rejected.waiter.fail(Failure::State(rejected.reason));
+        }
+    }
+}
+
+/// nsqd counts in signed 64-bit nanoseconds: more would overflow there, and be no delay at all.
+const LONGEST_DELAY: Duration = Duration::from_nanos(u64::MAX / 2);
+
+/// How many ops the driver keeps room for: as many as one nsqd may have in flight, by default.
+const KEEP_OPS: usize = 2500;
