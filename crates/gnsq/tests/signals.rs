@@ -147,7 +147,7 @@ async fn a_stream_of_events_ends_with_its_client_and_counts_what_it_missed() {
     for number in 0..2 {
         assert_eq!(within(events.next()).await.unwrap().id.0, common::id(number));
     }
-    common::serve_shutdown(peer).await;
+    serve_shutdown(peer).await;
     assert!(within(events.next()).await.is_none());
 }
 
