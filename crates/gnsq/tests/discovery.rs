@@ -88,6 +88,9 @@ async fn nsqds_stay_known_while_nsqlookupd_is_away_and_are_not_connected_twice_w
         fill(nsqd.tcp_address(), start..start + 100).await;
     }
     seen.wait_for(200..400).await;
+    for nsqd in &cluster.nsqds {
+        nsqd.wait_for_channel(TOPIC, CHANNEL, |stats| stats.in_flight_count == 0).await;
+    }
     // Even one that restarts is found where it was.
     cluster.nsqds[0].restart().await;
     fill(cluster.nsqds[0].tcp_address(), 400..500).await;
@@ -214,6 +217,10 @@ async fn an_nsqlookupd_that_answers_nothing_delays_no_other() {
     let lookupds = [Nsqlookupd::start().await, Nsqlookupd::start().await];
     let nsqd = Nsqd::builder().lookupd(&lookupds[1]).start().await;
     fill(nsqd.tcp_address(), 0..100).await;
+    eventually(DEADLINE, "nsqlookupd to know the topic", async || {
+        lookupds[1].lookup(TOPIC).await.filter(|producers| !producers.is_empty()).map(drop)
+    })
+    .await;
     lookupds[0].pause();
     let seen = Seen::new();
     let patient = |lookupd: &Nsqlookupd| {

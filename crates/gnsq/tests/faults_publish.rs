@@ -256,6 +256,29 @@ async fn what_was_not_answered_is_published_again_if_the_user_chose_so() {
 }
 
 #[tokio::test]
+async fn what_may_have_been_published_stays_unknown_when_later_attempts_surely_fail() {
+    let nsqd = Nsqd::start().await;
+    let proxy = Proxy::to(nsqd.tcp_address()).await;
+    let config = gnsq::ConnectionConfig::new().heartbeat_interval(Duration::from_secs(1));
+    let producer = producer()
+        .nsqd(proxy.address())
+        .retry_unknown(true)
+        .publish_timeout(Duration::from_secs(4))
+        .connection(config)
+        .build()
+        .unwrap();
+    producer.ready().await.unwrap();
+    // The answer is lost, and nobody can be reached afterwards.
+    proxy.downstream().stall();
+    proxy.refuse();
+    let error = within("a publish", producer.publish(TOPIC, "1")).await.unwrap_err();
+    assert_eq!(nsqd.topic_stats(TOPIC).await.unwrap().message_count, 1);
+    assert!(error.outcome_unknown(), "{error}");
+    proxy.pass();
+    producer.close().await;
+}
+
+#[tokio::test]
 async fn garbage_from_the_network_ends_in_an_error_and_another_connection() {
     let nsqd = Nsqd::start().await;
     let proxy = Proxy::to(nsqd.tcp_address()).await;

@@ -718,3 +718,22 @@ fn frame(kind: u8, data: &[u8]) -> Vec<u8> {
     let size = u32::try_from(data.len() + 4).expect("it is short");
     [&size.to_be_bytes()[..], &[0, 0, 0, kind], data].concat()
 }
+
+#[tokio::test]
+async fn a_connection_that_follows_a_closed_one_and_hears_nothing_is_renewed_once() {
+    let peer = ScriptedPeer::bind().await;
+    let consumer = plain_consumer(&[&peer]).max_in_flight(5).build().unwrap();
+    let handle = consumer.handle().clone();
+    let run = tokio::spawn(consumer.run(|_| async { Ok::<_, std::io::Error>(()) }));
+    ready(&peer, 5).await.close().await;
+    // It may have subscribed to a channel of a topic that was being deleted.
+    let mut second = ready(&peer, 5).await;
+    second.expect_command("CLS").await;
+    second.send_response("CLOSE_WAIT").await;
+    serve_end(second).await;
+    let third = ready(&peer, 5).await;
+    let shutdown = tokio::spawn(async move { handle.shutdown().await });
+    common::serve_shutdown(third).await;
+    within(shutdown).await.unwrap();
+    within(run).await.unwrap();
+}

@@ -91,15 +91,20 @@ async fn what_is_in_hand_may_be_finished_before_the_time_limit() {
     fill(nsqd.tcp_address(), 0..100).await;
     let gate = Arc::new(Semaphore::new(0));
     let pass = gate.clone();
+    let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
     let builder = consumer().nsqd(nsqd.tcp_address()).max_in_flight(50).concurrency(10);
     let consuming = Consuming::with(builder, move |_| {
         let gate = pass.clone();
+        begun.send(()).unwrap();
         async move {
             gate.acquire().await.unwrap().forget();
             Ok::<_, io::Error>(())
         }
     });
     nsqd.wait_for_channel(TOPIC, CHANNEL, |stats| stats.in_flight_count == 50).await;
+    for _ in 0..10 {
+        within("a message", begins.recv()).await.unwrap();
+    }
     let handle = consuming.handle.clone();
     let shutdown = tokio::spawn(async move { handle.shutdown().await });
     // The 40 that nobody began are back while the 10 go on.

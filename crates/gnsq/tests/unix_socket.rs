@@ -24,6 +24,8 @@ async fn works_at(address: &Address, nsqd: &mut Nsqd) {
     })
     .await;
     seen.wait_for(0..=100).await;
+    // What was in flight at the restart comes again.
+    nsqd.wait_for_channel(TOPIC, CHANNEL, |stats| stats.depth + stats.in_flight_count == 0).await;
     producer.close().await;
     consuming.shutdown().await;
     let stats = nsqd.channel_stats(TOPIC, CHANNEL).await.unwrap();

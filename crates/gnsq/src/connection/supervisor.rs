@@ -1,5 +1,6 @@
 //! Keeps one nsqd connected.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ use crate::error::{Error, Result};
 
 /// What the owner of supervised connections does with them.
 pub(crate) trait Session: Send + Sync + 'static {
+    /// Whether it waits for messages: a connection that can't bring any is worth nothing, however well it is.
+    const WAITS: bool;
+
     /// Who is told what happens on the connection.
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer>;
 
@@ -48,6 +52,8 @@ impl Supervisor {
     pub(crate) async fn run<S: Session>(self, session: Arc<S>) {
         let mut backoff = BackoffTimer::new(RECONNECT_RATIO, None, Some(self.max_reconnect_delay));
         let mut rng = fastrand::Rng::new();
+        // Whether nsqd closed the last connection.
+        let mut was_closed = false;
         loop {
             let connected = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -58,8 +64,9 @@ impl Supervisor {
                     let since = Instant::now();
                     session.up(&connection);
                     let in_use = InUse { session: &*session, connection: &connection };
-                    self.until_end(&connection).await;
+                    self.until_end(&connection, S::WAITS && was_closed).await;
                     drop(in_use);
+                    was_closed = closed_by_nsqd(&connection.end());
                     // One that ends as soon as it begins is a failure too.
                     if since.elapsed() > STABLE {
                         backoff.reset();
@@ -93,16 +100,34 @@ impl Supervisor {
         guard.keep().ok_or(Error::Closed)
     }
 
-    /// Waits for the connection's end, which a stop brings about.
-    async fn until_end(&self, connection: &Handle) {
+    /// Waits for the connection's end, which a stop brings about, or a silence if it is `doubtful`.
+    async fn until_end(&self, connection: &Handle, doubtful: bool) {
         tokio::select! {
             _ = connection.ended() => return,
             () = self.stop.cancelled() => {}
+            () = hears_nothing(connection), if doubtful => {
+                tracing::info!(nsqd = %self.address, "no message since nsqd closed the last connection: renewing this one");
+                // It fails only if the connection has ended.
+                drop(connection.start_close());
+            }
         }
         // Should it have ended meanwhile, there is nothing to close.
         let _ = connection.send(Op::Close);
         connection.ended().await;
     }
+}
+
+/// Waits until the connection has had a while to bring a message, and brought none.
+async fn hears_nothing(connection: &Handle) {
+    tokio::time::sleep(DOUBT).await;
+    if connection.last_message().is_some() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn closed_by_nsqd(cause: &Error) -> bool {
+    matches!(cause, Error::Io { source, .. }
+        if matches!(source.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe))
 }
 
 /// A connection that its owner keeps until it is told otherwise, which must happen also when the runtime drops the task.
@@ -137,6 +162,10 @@ impl Drop for CloseOnDrop {
 /// An nsqd that deletes a topic closes the topic's clients a moment before it forgets the topic. Who subscribes in
 /// between has a channel that nobody else sees, and hears nothing for ever.
 const RECONNECT_FLOOR: Duration = Duration::from_millis(50);
+
+/// That moment includes writes to nsqd's disk, which may take longer. So a connection that follows one that nsqd closed
+/// is renewed, once, when it has brought no message for so long.
+const DOUBT: Duration = Duration::from_secs(5);
 
 /// Seconds: the first attempt comes within 0.15 s, the fifth within 3 s, so that a restarted nsqd is found soon.
 const RECONNECT_RATIO: f64 = 0.1;

@@ -133,6 +133,8 @@ impl Core {
 }
 
 impl Session for Core {
+    const WAITS: bool = true;
+
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {
         self.clone()
     }

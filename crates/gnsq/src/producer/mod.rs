@@ -126,7 +126,19 @@ impl Producer {
         &self.pool.signals
     }
 
-    async fn send(&self, Outbound { command, size }: Outbound) -> Result<()> {
+    async fn send(&self, outbound: Outbound) -> Result<()> {
+        let mut unknown = None;
+        let outcome = self.attempt(outbound, &mut unknown).await;
+        match unknown {
+            // The last attempt surely published nothing, but one before it may have.
+            Some(earlier) => outcome.map_err(|last| if last.outcome_unknown() { last } else { earlier }),
+            None => outcome,
+        }
+    }
+
+    /// Tries until an nsqd has confirmed it, or nothing can be tried any more. An attempt before the last whose outcome is
+    /// unknown leaves its error in `unknown`.
+    async fn attempt(&self, Outbound { command, size }: Outbound, unknown: &mut Option<Error>) -> Result<()> {
         let settings = &self.pool.settings;
         let timeout = settings.publish_timeout;
         let deadline = Instant::now() + timeout;
@@ -162,6 +174,9 @@ impl Producer {
                 return Err(error);
             }
             tracing::debug!(nsqd = %connection.address(), %error, "publishing elsewhere");
+            if error.outcome_unknown() {
+                *unknown = Some(error);
+            }
             // The connection is about to leave the pool, but may not have yet.
             self.pool.remove(&connection);
             permit = Some(self.pool.admit(size, deadline).await?);

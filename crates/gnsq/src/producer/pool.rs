@@ -142,6 +142,8 @@ impl Pool {
 }
 
 impl Session for Pool {
+    const WAITS: bool = false;
+
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {
         self.clone()
     }
