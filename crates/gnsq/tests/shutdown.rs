@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gnsq::{Message, Requeue};
-use gnsq_testkit::{ChannelStats, Nsqd, Proxy};
-use support::{CHANNEL, Consuming, Seen, TOPIC, consumer, fill, within};
+use gnsq_testkit::{ChannelStats, Nsqd, Proxy, eventually};
+use support::{CHANNEL, Consuming, DEADLINE, Seen, TOPIC, consumer, fill, within};
 use tokio::sync::Semaphore;
 
 /// How the channel is now: one look, no waiting for message timeouts.
@@ -191,7 +191,8 @@ async fn repeated_shutdowns_under_full_rate_leave_nothing_in_flight() {
     let seen = Seen::new();
     for round in 1..=20 {
         let consuming = Consuming::into(consumer().nsqd(nsqd.tcp_address()).max_in_flight(100), &seen);
-        seen.wait_for_distinct((round * 100).min(20_000)).await;
+        let handle = consuming.handle.clone();
+        eventually(DEADLINE, "messages", async || (handle.stats().finished >= 100).then_some(())).await;
         within("the shutdown", consuming.handle.shutdown()).await;
         let stats = look(&nsqd).await;
         assert_eq!((stats.in_flight_count, stats.client_count), (0, 0), "round {round}: {stats:?}");
