@@ -92,7 +92,7 @@ impl<W> Connection<W> {
         Ok(())
     }
 
-    /// The message is done. Returns whether it was in flight; if not, nsqd may answer [`Event::TooLate`].
+    /// The message is done. Returns whether it was in flight; if not, nsqd may answer [`Event::TooLate`](super::Event::TooLate).
     ///
     /// # Errors
     ///
