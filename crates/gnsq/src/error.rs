@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use gnsq_proto::connection::{ConnectionError, StateError};
 use gnsq_proto::{ErrorCode, LimitError, MessageId, NameError, ServerError};
-use thiserror::Error;
 
 use crate::address::{Address, AddressError};
 
@@ -15,7 +14,7 @@ use crate::address::{Address, AddressError};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Any error of this crate's TCP clients. Cheap enough to clone: one cause can end many operations.
-#[derive(Debug, Clone, Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A topic or channel name that NSQ refuses. Nothing was sent.
