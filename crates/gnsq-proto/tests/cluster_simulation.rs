@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gnsq_proto::Phase;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use simulation::{Handlers, World};
 
 const MS: Duration = Duration::from_millis(1);
@@ -356,8 +357,26 @@ fn acts(nodes: usize) -> impl Strategy<Value = Vec<(u64, Act)>> {
     prop::collection::vec((prop_oneof![Just(0), 0..20_000u64, 0..2_000_000u64], act), 1..40)
 }
 
+#[test]
+fn turns_leave_nothing_of_max_in_flight_unused_but_what_settles() {
+    let mut world = World::new(29, 11);
+    world.connect_to_new(12, 100 * US);
+    for _ in 0..500 {
+        world.run(10 * MS);
+        let (given, settling) = (world.plan.total(), world.settling());
+        assert_eq!(given + settling, 11, "{given} given, {settling} settling");
+    }
+}
+
+/// The same cases each time, so that a red run can be repeated; `PROPTEST_RNG_SEED=…` tries others.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() };
+    let rng_seed = if config.rng_seed == RngSeed::Random { RngSeed::Fixed(1) } else { config.rng_seed };
+    ProptestConfig { rng_seed, ..config }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     /// The promises that hold at every moment are checked after every event.
     #[test]
@@ -402,7 +421,8 @@ proptest! {
         }
         world.drain(300 * S);
 
-        // Backoff ends when there are enough good messages, and then all of max_in_flight is used.
+        // Backoff ends when there are enough good messages, and then all of max_in_flight is used, but for what is on
+        // its way from one connection to another: where they take turns, there may always be some.
         let mut rounds = 0;
         while world.backoff.phase() != Phase::Running {
             rounds += 1;
@@ -411,6 +431,6 @@ proptest! {
             world.drain(300 * S);
         }
         let all = world.max_in_flight.min(12 * 2500);
-        world.run_until(S, "all of max_in_flight is used", |world| world.plan.total() == all);
+        world.run_until(S, "all of max_in_flight is used", |world| world.plan.total() + world.settling() == all);
     }
 }

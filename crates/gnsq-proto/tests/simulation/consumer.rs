@@ -71,6 +71,12 @@ impl World {
         self.replan();
     }
 
+    /// What was taken from connections so lately that nsqd may still send it: nobody else may have it yet.
+    pub(crate) fn settling(&self) -> u32 {
+        let recent = |at: Duration| self.now < at + self.settings.settle;
+        self.promises.taken.iter().rev().take_while(|(at, _)| recent(*at)).map(|(_, taken)| taken).sum()
+    }
+
     /// A connection's share.
     pub(crate) fn share(&self, node: usize) -> u32 {
         let connection = self.connections[node].as_ref().expect("a connection");
@@ -203,7 +209,9 @@ impl World {
             let owns = |connection: &Option<Connection>| connection.as_ref().is_some_and(|c| c.id == change.id.0);
             let node = self.connections.iter().position(owns).expect("a live connection");
             if let Some(connection) = &mut self.connections[node] {
+                let taken = connection.window.share().saturating_sub(change.share);
                 connection.window.set_share(now, change.share);
+                self.promises.taken.push((self.now, taken));
             }
             self.settle(node);
         }

@@ -13,6 +13,8 @@ pub(crate) struct Promises {
     exceeds: bool,
     /// Since when it doesn't, though it did: a message may still be on its way from where the share is gone.
     fits_since: Option<Duration>,
+    /// When a share was lowered, and by how much.
+    pub(crate) taken: Vec<(Duration, u32)>,
     /// Since when there could have been a share for someone, and was none.
     stuck_since: Option<Duration>,
 }
