@@ -28,8 +28,7 @@ impl NsqdHttpClient {
     ///
     /// # Errors
     ///
-    /// [`Status`](HttpError::Status) with `INVALID_OPTION` for an option that nsqd does not have. A server with the
-    /// flag `-allow-config-from-cidr` answers others with a status of its own.
+    /// [`Status`](HttpError::Status) with `INVALID_OPTION` for an option that nsqd does not have.
     pub async fn config(&self, option: &str) -> Result<String, HttpError> {
         self.transport.get(&["config", option]).send().await?.text()
     }
