@@ -89,15 +89,15 @@ impl Supervisor {
     async fn connect<S: Session>(&self, session: &Arc<S>) -> Result<Handle> {
         let connection = Handle::open(&self.address, &self.config, session.observer()).await?;
         // A connection that can't be used, or isn't waited for any more, doesn't stay open.
-        let guard = CloseOnDrop(Some(connection));
-        if let Some(connection) = &guard.0 {
-            connection.identify().await?;
-            if connection.identified().is_some_and(|response| response.auth_required) {
-                return Err(Error::AuthRequired { address: self.address.clone() });
-            }
-            session.prepare(connection).await?;
+        let mut guard = CloseOnDrop { connection: &connection, keep: false };
+        connection.identify().await?;
+        if connection.identified().is_some_and(|response| response.auth_required) {
+            return Err(Error::AuthRequired { address: self.address.clone() });
         }
-        guard.keep().ok_or(Error::Closed)
+        session.prepare(&connection).await?;
+        guard.keep = true;
+        drop(guard);
+        Ok(connection)
     }
 
     /// Waits for the connection's end, which a stop brings about, or a silence if it is `doubtful`.
@@ -142,19 +142,17 @@ impl<S: Session> Drop for InUse<'_, S> {
     }
 }
 
-struct CloseOnDrop(Option<Handle>);
-
-impl CloseOnDrop {
-    fn keep(mut self) -> Option<Handle> {
-        self.0.take()
-    }
+/// Closes a connection on every way out but one.
+struct CloseOnDrop<'a> {
+    connection: &'a Handle,
+    keep: bool,
 }
 
-impl Drop for CloseOnDrop {
+impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
+        if !self.keep {
             // One that has ended needs no closing.
-            let _ = connection.send(Op::Close);
+            let _ = self.connection.send(Op::Close);
         }
     }
 }
