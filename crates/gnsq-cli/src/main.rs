@@ -1,0 +1,3 @@
+//! NSQ at a terminal.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! nsqd and nsqlookupd in memory, to embed in tests and demos.
