@@ -1,20 +1,18 @@
 //! Serves HTTP on a listener until it is told to stop.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use crate::accept::{accept_each, close};
 use crate::listen::{Listener, Socket};
 
 /// Answers whoever comes to `listener`, under TLS if `tls` is given, until `stop` is cancelled; then every connection
@@ -32,34 +30,13 @@ async fn serve_at_most(
     router: Router,
     stop: CancellationToken,
 ) {
-    let tasks = TaskTracker::new();
-    let places = Arc::new(Semaphore::new(max_connections));
-    let accept = async {
-        loop {
-            let socket = match listener.accept().await {
-                Ok((socket, _)) => socket,
-                Err(error) => {
-                    tracing::warn!(%error, "an HTTP connection can't be accepted");
-                    sleep(AFTER_ACCEPT_ERROR).await;
-                    continue;
-                }
-            };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                tracing::warn!(max_connections, "an HTTP connection is refused: there are too many");
-                refuse(socket, tls.is_some());
-                continue;
-            };
-            let connection = connection(socket, tls.clone(), router.clone());
-            let stop = stop.clone();
-            tasks.spawn(async move {
-                stop.run_until_cancelled(connection).await;
-                drop(place);
-            });
+    let refuse = |socket| {
+        if tls.is_none() {
+            refuse(socket);
         }
     };
-    let _: Option<()> = stop.run_until_cancelled(accept).await;
-    tasks.close();
-    tasks.wait().await;
+    let serve = |socket, _| connection(socket, tls.clone(), router.clone());
+    accept_each(listener, max_connections, stop, serve, refuse).await;
 }
 
 async fn connection(socket: Socket, tls: Option<TlsAcceptor>, router: Router) {
@@ -85,28 +62,11 @@ async fn speak(socket: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
     if let Err(error) = poll_fn(|cx| connection.poll_without_shutdown(cx)).await {
         tracing::debug!(%error, "an HTTP connection failed");
     }
-    let mut socket = connection.into_parts().io.into_inner();
-    // Closing a socket with something unread in it would take back the answer that has just been sent.
-    let drain = async {
-        socket.shutdown().await?;
-        let mut unread = [0; 4096];
-        let mut left = MAX_DRAINED;
-        while left > 0 {
-            match socket.read(&mut unread).await? {
-                0 => break,
-                read => left = left.saturating_sub(read),
-            }
-        }
-        std::io::Result::Ok(())
-    };
-    let _ = timeout(DRAIN_TIMEOUT, drain).await;
+    close(connection.into_parts().io.into_inner()).await;
 }
 
 /// Says so if it can be said without waiting.
-fn refuse(socket: Socket, tls: bool) {
-    if tls {
-        return;
-    }
+fn refuse(socket: Socket) {
     let _ = match socket {
         Socket::Tcp(socket) => socket.try_write(TOO_MANY),
         #[cfg(unix)]
@@ -133,18 +93,12 @@ const MAX_HEADER: usize = 32 * 1024;
 /// Bytes read at a time, of a header or a body.
 const MAX_BUFFER: usize = 64 * 1024;
 
-/// When the process has no descriptor left, others must close before another try makes sense.
-const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(50);
-
-const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
-
-const MAX_DRAINED: usize = 1024 * 1024;
-
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
 
     use axum::routing::{get, post};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
     use super::super::{BodyError, HttpError, json, read_body, text, with_fallbacks};
@@ -201,14 +155,7 @@ mod tests {
             )
             .route("/config/{option}", get(async || "GET").put(async || "PUT"))
             .route("/debug/pprof/", get(async || "pprof"))
-            .route(
-                "/panic",
-                get(async || {
-                    if true {
-                        panic!("a test's panic")
-                    }
-                }),
-            )
+            .route("/panic", get(async || assert_eq!(1, 2, "a test's panic")))
             .route("/never", get(std::future::pending::<()>))
     }
 
