@@ -6,6 +6,8 @@ mod budget;
 mod channel;
 mod client;
 mod consumers;
+#[cfg(test)]
+mod engine_tests;
 mod in_flight;
 mod message;
 mod options;
