@@ -1,11 +1,15 @@
 //! nsqd and nsqlookupd in memory, to embed in tests and demos.
 
 mod clock;
+mod json;
 mod listen;
 mod nsqd;
 mod tls;
 
 pub use clock::Clock;
 pub use listen::{BoundAddress, ListenAddress};
-pub use nsqd::{NsqdBuilder, NsqdOptions};
+pub use nsqd::{
+    ChannelStats, ClientState, ClientStats, E2eLatency, MemoryStats, NsqdBuilder, NsqdOptions, PubCount, Stats,
+    TopicStats,
+};
 pub use tls::{ClientAuth, PemSource, TlsOptions, TlsRequired, TlsVersion};
