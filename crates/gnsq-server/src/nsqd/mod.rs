@@ -1,7 +1,17 @@
 //! An nsqd in memory.
 
+mod alarms;
+mod broker;
+mod budget;
+mod channel;
+mod client;
+mod consumers;
+mod in_flight;
+mod message;
 mod options;
 mod stats;
+mod subscription;
+mod topic;
 
 pub use options::NsqdOptions;
 pub use stats::{ChannelStats, ClientState, ClientStats, E2eLatency, MemoryStats, PubCount, Stats, TopicStats};
