@@ -1,6 +1,7 @@
 //! nsqd and nsqlookupd in memory, to embed in tests and demos.
 
 mod clock;
+mod http;
 mod json;
 mod listen;
 mod nsqd;
