@@ -2,11 +2,15 @@
 
 mod clock;
 mod http;
+mod json;
 mod listen;
 mod nsqd;
 mod tls;
 
 pub use clock::Clock;
 pub use listen::{BoundAddress, ListenAddress};
-pub use nsqd::{NsqdBuilder, NsqdOptions};
+pub use nsqd::{
+    ChannelStats, ClientState, ClientStats, E2eLatency, MemoryStats, NsqdBuilder, NsqdOptions, PubCount, Stats,
+    TopicStats,
+};
 pub use tls::{ClientAuth, PemSource, TlsOptions, TlsRequired, TlsVersion};

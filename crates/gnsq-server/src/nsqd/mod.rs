@@ -11,10 +11,12 @@ mod engine_tests;
 mod in_flight;
 mod message;
 mod options;
+mod stats;
 mod subscription;
 mod topic;
 
 pub use options::NsqdOptions;
+pub use stats::{ChannelStats, ClientState, ClientStats, E2eLatency, MemoryStats, PubCount, Stats, TopicStats};
 
 /// How to start an `Nsqd`.
 #[derive(Debug, Clone, Default)]
