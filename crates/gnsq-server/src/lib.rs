@@ -8,4 +8,4 @@ mod tls;
 pub use clock::Clock;
 pub use listen::{BoundAddress, ListenAddress};
 pub use nsqd::{NsqdBuilder, NsqdOptions};
-pub use tls::{ClientAuth, PemSource, TlsOptions, TlsRequired, TlsVersion};
+pub use tls::{ClientAuth, PemSource, TlsError, TlsOptions, TlsRequired, TlsVersion};
