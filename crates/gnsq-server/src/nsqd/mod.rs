@@ -1,6 +1,16 @@
 //! An nsqd in memory.
 
+mod alarms;
+mod broker;
+mod budget;
+mod channel;
+mod client;
+mod consumers;
+mod in_flight;
+mod message;
 mod options;
+mod subscription;
+mod topic;
 
 pub use options::NsqdOptions;
 
