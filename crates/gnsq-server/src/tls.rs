@@ -1,9 +1,9 @@
 //! TLS as a server offers it.
 
 mod acceptor;
+mod certificate;
 mod client_auth;
 mod names;
-mod public_key;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +12,7 @@ use std::path::PathBuf;
 pub use self::acceptor::TlsError;
 pub(crate) use self::{
     acceptor::acceptor,
+    certificate::common_name,
     names::{cipher_suite_name, version_name},
 };
 

@@ -15,8 +15,8 @@ use rustls::{RootCertStore, ServerConfig};
 use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 
+use super::certificate::subject_public_key_info;
 use super::client_auth::{AnyClient, TrustedClient};
-use super::public_key::subject_public_key_info;
 use super::{ClientAuth, PemSource, TlsOptions, TlsVersion};
 
 /// Why TLS can't be offered.

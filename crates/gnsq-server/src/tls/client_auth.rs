@@ -9,7 +9,7 @@ use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
-use super::public_key::{algorithm_and_key, subject_public_key_info};
+use super::certificate::{algorithm_and_key, subject_public_key_info};
 
 /// Takes any certificate, also an old or expired one, of which the client proves to have the key.
 #[derive(Debug)]

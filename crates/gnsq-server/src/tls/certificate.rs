@@ -1,10 +1,35 @@
-//! The public key in a certificate that is not to be judged.
+//! What stands in a certificate that is not to be judged.
 
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 
-/// The certificate's `SubjectPublicKeyInfo`, if it is a certificate, of whatever X.509 version: those of rustls's own
-/// reader are of version 3 only, and certificates that were made by hand are often of version 1.
+/// The certificate's public key, if it is a certificate, of whatever X.509 version. rustls's own reader takes version 3
+/// only, and certificates that were made by hand are often of version 1.
 pub(super) fn subject_public_key_info(certificate: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'static>> {
+    let info = Der::read(subject(certificate)?.behind)?.expect(SEQUENCE)?;
+    Some(info.whole.to_vec().into())
+}
+
+/// The name of the certificate's subject; nothing if it has none.
+pub(crate) fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
+    let mut sets = subject(certificate)?.content;
+    let mut name = None;
+    // The last one counts, as it does for nsqd.
+    while let Some(set) = Der::read(sets) {
+        sets = set.behind;
+        let mut attributes = set.content;
+        while let Some(attribute) = Der::read(attributes) {
+            attributes = attribute.behind;
+            let kind = Der::read(attribute.content)?;
+            let value = Der::read(kind.behind)?;
+            if kind.whole == COMMON_NAME {
+                name = Some(String::from_utf8_lossy(value.content).into_owned());
+            }
+        }
+    }
+    name
+}
+
+fn subject<'a>(certificate: &'a CertificateDer<'_>) -> Option<Der<'a>> {
     let certificate = Der::read(certificate)?.expect(SEQUENCE)?;
     let fields = Der::read(certificate.content)?.expect(SEQUENCE)?;
     let mut next = Der::read(fields.content)?;
@@ -16,8 +41,7 @@ pub(super) fn subject_public_key_info(certificate: &CertificateDer<'_>) -> Optio
     for _ in 0..4 {
         next = Der::read(next.behind)?.expect(SEQUENCE)?;
     }
-    let info = Der::read(next.behind)?.expect(SEQUENCE)?;
-    Some(info.whole.to_vec().into())
+    Some(next)
 }
 
 /// What a `SubjectPublicKeyInfo` consists of: the content of its algorithm, and the key.
@@ -70,6 +94,8 @@ const BIT_STRING: u8 = 0x03;
 const SEQUENCE: u8 = 0x30;
 /// The first field, of certificates of version 2 and 3.
 const VERSION: u8 = 0xa0;
+/// The object identifier 2.5.4.3.
+const COMMON_NAME: &[u8] = b"\x06\x03\x55\x04\x03";
 
 #[cfg(test)]
 mod tests {
@@ -101,6 +127,22 @@ mod tests {
     }
 
     #[test]
+    fn the_last_common_name_counts() {
+        let name = |pem| common_name(&certificate(pem));
+        assert_eq!(name(include_bytes!("../../tests/certs/ec.pem")).unwrap(), "nsqd.new");
+        assert_eq!(name(include_bytes!("../../tests/certs/old.pem")).unwrap(), "nsqd.old");
+        let mut params = rcgen::CertificateParams::default();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let signed = |params: &rcgen::CertificateParams| common_name(params.self_signed(&key).unwrap().der());
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        assert_eq!(signed(&params), None);
+        params.distinguished_name.push(rcgen::DnType::OrganizationName, "o");
+        params.distinguished_name.push(rcgen::DnType::CommonName, "secönd");
+        params.distinguished_name.push(rcgen::DnType::CountryName, "DE");
+        assert_eq!(signed(&params).unwrap(), "secönd");
+    }
+
+    #[test]
     fn what_is_cut_off_has_none() {
         let whole = certificate(include_bytes!("../../tests/certs/old.pem"));
         for len in 0..whole.len() {
@@ -119,7 +161,9 @@ mod tests {
             let at = at % damaged.len();
             damaged[at] = to;
             for input in [damaged, garbage] {
-                if let Some(info) = subject_public_key_info(&input.into()) {
+                let input = input.into();
+                let _ = common_name(&input);
+                if let Some(info) = subject_public_key_info(&input) {
                     let _ = algorithm_and_key(&info);
                 }
             }
