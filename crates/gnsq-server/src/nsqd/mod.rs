@@ -1,6 +1,7 @@
 //! An nsqd in memory.
 
 mod alarms;
+mod auth;
 mod broker;
 mod budget;
 mod channel;
