@@ -10,7 +10,7 @@ use gnsq_proto::frame::{Frame, FrameDecoder};
 use gnsq_proto::{ChannelName, MessageFrame, TopicName};
 use proptest::prelude::*;
 
-use super::broker::Broker;
+use super::broker::{Broker, Surroundings};
 use super::budget::Refused;
 use super::channel::{Channel, SubscribeError};
 use super::client::Client;
@@ -20,6 +20,7 @@ use super::options::NsqdOptions;
 use super::subscription::Subscription;
 use super::topic::Topic;
 use crate::clock::Clock;
+use crate::listen::BoundAddress;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -40,7 +41,15 @@ impl Nsqd {
         let clock = Clock::manual();
         let mut options = NsqdOptions { clock: clock.clone(), ..NsqdOptions::default() };
         change(&mut options);
-        Self { broker: Broker::new(options), clock }
+        let address = BoundAddress::Tcp(([127, 0, 0, 1], 0).into());
+        let surroundings = Surroundings {
+            tcp_address: address.clone(),
+            http_address: address,
+            https_address: None,
+            tls: None,
+            authority: None,
+        };
+        Self { broker: Broker::new(options, surroundings), clock }
     }
 
     fn topic(&self, name: &str) -> Arc<Topic> {

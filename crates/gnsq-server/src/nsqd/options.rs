@@ -15,7 +15,7 @@ use crate::tls::TlsOptions;
 /// Makes the options' fields, their defaults, and a builder's method for each.
 macro_rules! options {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr,)*) => {
-        /// The options of an `Nsqd`, named as nsqd's flags.
+        /// The options of an [`Nsqd`](super::Nsqd), named as nsqd's flags.
         #[derive(Debug, Clone)]
         #[non_exhaustive]
         pub struct NsqdOptions {
@@ -41,10 +41,10 @@ macro_rules! options {
 options! {
     /// Where the TCP protocol is spoken. Default: a free port of 127.0.0.1.
     tcp_address: ListenAddress = ListenAddress::free_port(),
-    /// Where the HTTP API is; `None` for nowhere. Default: a free port of 127.0.0.1.
-    http_address: Option<ListenAddress> = Some(ListenAddress::free_port()),
+    /// Where the HTTP API is. Default: a free port of 127.0.0.1.
+    http_address: ListenAddress = ListenAddress::free_port(),
     /// Where the HTTP API is under TLS, if [`tls`](Self::tls) is set. Default: a free port of 127.0.0.1.
-    https_address: Option<ListenAddress> = Some(ListenAddress::free_port()),
+    https_address: ListenAddress = ListenAddress::free_port(),
     /// The host that clients are told to connect to. Default: 127.0.0.1.
     broadcast_address: String = "127.0.0.1".to_owned(),
     /// The TCP port that clients are told; 0 for the one that it listens on. Default: 0.
