@@ -4,13 +4,17 @@ mod clock;
 mod http;
 mod json;
 mod listen;
+mod log_level;
 mod nsqd;
 mod tls;
+mod version;
 
 pub use clock::Clock;
 pub use listen::{BoundAddress, ListenAddress};
+pub use log_level::{LogLevel, LogLevelError};
 pub use nsqd::{
     ChannelStats, ClientState, ClientStats, E2eLatency, MemoryStats, NsqdBuilder, NsqdOptions, PubCount, Stats,
     TopicStats,
 };
 pub use tls::{ClientAuth, PemSource, TlsOptions, TlsRequired, TlsVersion};
+pub use version::{NSQ_VERSION, version_line};

@@ -13,6 +13,7 @@ use super::budget::{Budget, Meter, Refused};
 use super::client::Client;
 use super::message::Now;
 use super::options::NsqdOptions;
+use super::settings::Settings;
 use super::topic::Topic;
 use crate::clock::Clock;
 
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 #[derive(Debug)]
 pub(super) struct Broker {
     shared: Arc<Shared>,
+    settings: Settings,
     started_unix: i64,
     topics: RwLock<FxHashMap<TopicName, Arc<Topic>>>,
     clients: Mutex<FxHashMap<u64, Arc<Client>>>,
@@ -40,6 +42,7 @@ pub(super) struct Shared {
 impl Broker {
     pub(super) fn new(options: NsqdOptions) -> Arc<Self> {
         let started_unix = options.clock.unix_nanos() / NANOS;
+        let settings = Settings::new(&options);
         let shared = Shared {
             budget: Arc::new(Budget::new(options.max_messages, options.max_bytes)),
             topics: Meter::new(options.max_topics),
@@ -49,11 +52,15 @@ impl Broker {
             keys: AtomicU64::new(1),
             options,
         };
-        Arc::new(Self { shared: Arc::new(shared), started_unix, topics: RwLock::default(), clients: Mutex::default() })
+        Arc::new(Self { shared: Arc::new(shared), settings, started_unix, topics: RwLock::default(), clients: Mutex::default() })
     }
 
     pub(super) fn options(&self) -> &NsqdOptions {
         &self.shared.options
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(super) fn clock(&self) -> &Clock {
