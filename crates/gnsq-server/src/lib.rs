@@ -16,5 +16,5 @@ pub use nsqd::{
     ChannelStats, ClientState, ClientStats, E2eLatency, MemoryStats, NsqdBuilder, NsqdOptions, PubCount, Stats,
     TopicStats,
 };
-pub use tls::{ClientAuth, PemSource, TlsOptions, TlsRequired, TlsVersion};
+pub use tls::{ClientAuth, PemSource, TlsError, TlsOptions, TlsRequired, TlsVersion};
 pub use version::{NSQ_VERSION, version_line};

@@ -1,11 +1,14 @@
 //! An nsqd in memory.
 
 mod alarms;
+mod auth;
 mod broker;
 mod budget;
 mod channel;
 mod client;
 mod consumers;
+#[cfg(test)]
+mod engine_tests;
 mod http;
 mod in_flight;
 mod message;
