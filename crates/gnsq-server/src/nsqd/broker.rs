@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use gnsq_proto::{ChannelName, TopicName};
 use parking_lot::{Mutex, RwLock};
@@ -22,7 +23,7 @@ use crate::clock::Clock;
 pub(super) struct Broker {
     shared: Arc<Shared>,
     settings: Settings,
-    started_unix: i64,
+    started: Now,
     topics: RwLock<FxHashMap<TopicName, Arc<Topic>>>,
     clients: Mutex<FxHashMap<u64, Arc<Client>>>,
 }
@@ -41,7 +42,7 @@ pub(super) struct Shared {
 
 impl Broker {
     pub(super) fn new(options: NsqdOptions) -> Arc<Self> {
-        let started_unix = options.clock.unix_nanos() / NANOS;
+        let started = Now::read(&options.clock);
         let settings = Settings::new(&options);
         let shared = Shared {
             budget: Arc::new(Budget::new(options.max_messages, options.max_bytes)),
@@ -52,7 +53,13 @@ impl Broker {
             keys: AtomicU64::new(1),
             options,
         };
-        Arc::new(Self { shared: Arc::new(shared), settings, started_unix, topics: RwLock::default(), clients: Mutex::default() })
+        Arc::new(Self {
+            shared: Arc::new(shared),
+            settings,
+            started,
+            topics: RwLock::default(),
+            clients: Mutex::default(),
+        })
     }
 
     pub(super) fn options(&self) -> &NsqdOptions {
@@ -77,7 +84,11 @@ impl Broker {
 
     /// Seconds since the Unix epoch.
     pub(super) fn started_unix(&self) -> i64 {
-        self.started_unix
+        self.started.unix_nanos / NANOS
+    }
+
+    pub(super) fn uptime(&self) -> Duration {
+        self.clock().now().since(self.started.tick)
     }
 
     pub(super) fn topic(&self, name: &str) -> Option<Arc<Topic>> {

@@ -9,6 +9,8 @@ use gnsq_proto::TopicName;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
+pub(super) use super::stats::ClientState;
+
 /// A connection of the TCP protocol.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -37,7 +39,7 @@ pub(super) struct ClientIdentity {
 }
 
 /// What a TLS handshake agreed on, as nsqd writes it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct TlsIdentity {
     pub(super) version: String,
     pub(super) cipher_suite: String,
@@ -46,18 +48,10 @@ pub(super) struct TlsIdentity {
 }
 
 /// Who an auth server says the client is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct AuthIdentity {
     pub(super) identity: String,
     pub(super) identity_url: String,
-}
-
-/// How far a connection has come; the numbers are those of `/stats`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ClientState {
-    Init = 0,
-    Subscribed = 3,
-    Closing = 4,
 }
 
 impl Client {
@@ -113,8 +107,8 @@ impl Client {
         self.state.store(state as u8, Ordering::Relaxed);
     }
 
-    pub(super) fn state(&self) -> u8 {
-        self.state.load(Ordering::Relaxed)
+    pub(super) fn state(&self) -> ClientState {
+        ClientState::try_from(self.state.load(Ordering::Relaxed)).expect("only a state is stored")
     }
 
     pub(super) fn identity(&self) -> MutexGuard<'_, ClientIdentity> {
@@ -134,6 +128,10 @@ impl Client {
             None if published.len() < MAX_PUBLISHED => published.push((topic.clone(), messages)),
             None => {}
         }
+    }
+
+    pub(super) fn has_published(&self) -> bool {
+        !self.published.lock().is_empty()
     }
 
     /// How many messages it has published, by topic.

@@ -9,6 +9,7 @@ mod client;
 mod consumers;
 #[cfg(test)]
 mod engine_tests;
+mod gather;
 mod http;
 mod in_flight;
 mod message;

@@ -24,11 +24,7 @@ pub(super) async fn read(State(api): State<Arc<Api>>, Path(option): Path<String>
     }
 }
 
-pub(super) async fn write(
-    state: State<Arc<Api>>,
-    option: Path<String>,
-    body: Body,
-) -> Result<Response, HttpError> {
+pub(super) async fn write(state: State<Arc<Api>>, option: Path<String>, body: Body) -> Result<Response, HttpError> {
     // nsqd's limit, and its status for an empty body.
     let new = read_body(body, state.broker.options().max_msg_size).await.map_err(|error| match error {
         BodyError::TooLarge => HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "INVALID_VALUE"),

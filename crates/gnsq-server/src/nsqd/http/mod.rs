@@ -3,6 +3,7 @@
 mod channels;
 mod config;
 mod debug;
+mod go;
 mod info;
 mod publish;
 mod stats;
