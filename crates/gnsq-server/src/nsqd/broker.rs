@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use gnsq_proto::{ChannelName, TopicName};
 use parking_lot::{Mutex, RwLock};
@@ -16,6 +17,7 @@ use super::budget::{Budget, Meter, Refused};
 use super::client::Client;
 use super::message::Now;
 use super::options::NsqdOptions;
+use super::settings::Settings;
 use super::topic::Topic;
 use crate::clock::Clock;
 use crate::listen::BoundAddress;
@@ -25,7 +27,8 @@ use crate::listen::BoundAddress;
 pub(super) struct Broker {
     shared: Arc<Shared>,
     surroundings: Surroundings,
-    started_unix: i64,
+    settings: Settings,
+    started: Now,
     topics: RwLock<FxHashMap<TopicName, Arc<Topic>>>,
     clients: Mutex<FxHashMap<u64, Arc<Client>>>,
 }
@@ -60,7 +63,8 @@ pub(super) struct Shared {
 
 impl Broker {
     pub(super) fn new(options: NsqdOptions, surroundings: Surroundings) -> Arc<Self> {
-        let started_unix = options.clock.unix_nanos() / NANOS;
+        let started = Now::read(&options.clock);
+        let settings = Settings::new(&options);
         let shared = Shared {
             budget: Arc::new(Budget::new(options.max_messages, options.max_bytes)),
             topics: Meter::new(options.max_topics),
@@ -70,7 +74,14 @@ impl Broker {
             keys: AtomicU64::new(1),
             options,
         };
-        Arc::new(Self { shared: Arc::new(shared), started_unix, topics: RwLock::default(), clients: Mutex::default() })
+        Arc::new(Self {
+            surroundings,
+            shared: Arc::new(shared),
+            settings,
+            started,
+            topics: RwLock::default(),
+            clients: Mutex::default(),
+        })
     }
 
     pub(super) fn options(&self) -> &NsqdOptions {
@@ -79,6 +90,10 @@ impl Broker {
 
     pub(super) fn surroundings(&self) -> &Surroundings {
         &self.surroundings
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -95,7 +110,11 @@ impl Broker {
 
     /// Seconds since the Unix epoch.
     pub(super) fn started_unix(&self) -> i64 {
-        self.started_unix
+        self.started.unix_nanos / NANOS
+    }
+
+    pub(super) fn uptime(&self) -> Duration {
+        self.clock().now().since(self.started.tick)
     }
 
     pub(super) fn topic(&self, name: &str) -> Option<Arc<Topic>> {

@@ -9,7 +9,8 @@ use tokio_util::task::TaskTracker;
 
 use super::auth::Authority;
 use super::broker::{Acceptor, Broker, Surroundings};
-use super::{Nsqd, NsqdOptions, connection, http};
+use super::http::Api;
+use super::{Nsqd, NsqdOptions, connection};
 use crate::error::StartError;
 use crate::http::serve;
 use crate::listen::Listener;
@@ -58,9 +59,10 @@ impl NsqdBuilder {
         let broker = Broker::new(options, surroundings);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(accept(tcp.0, broker.clone(), stop.clone(), tasks.clone()));
-        tasks.spawn(serve(http.0, None, http::router(broker.clone()), stop.clone()));
+        let api = Api::new(&broker);
+        tasks.spawn(serve(http.0, None, api.clone().plain_router(), stop.clone()));
         if let Some((https, _)) = https {
-            tasks.spawn(serve(https, tls, http::router(broker.clone()), stop.clone()));
+            tasks.spawn(serve(https, tls, api.router(), stop.clone()));
         }
         tasks.spawn({
             let (broker, stop) = (broker.clone(), stop.clone());

@@ -9,7 +9,7 @@ use gnsq_proto::TopicName;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use super::stats::ClientState;
+pub(super) use super::stats::ClientState;
 
 /// A connection of the TCP protocol.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(super) struct ClientIdentity {
 }
 
 /// What a TLS handshake agreed on, as nsqd writes it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct TlsIdentity {
     pub(super) version: String,
     pub(super) cipher_suite: String,
@@ -48,7 +48,7 @@ pub(super) struct TlsIdentity {
 }
 
 /// Who an auth server says the client is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct AuthIdentity {
     pub(super) identity: String,
     pub(super) identity_url: String,
@@ -128,6 +128,10 @@ impl Client {
             None if published.len() < MAX_PUBLISHED => published.push((topic.clone(), messages)),
             None => {}
         }
+    }
+
+    pub(super) fn has_published(&self) -> bool {
+        !self.published.lock().is_empty()
     }
 
     /// How many messages it has published, by topic.

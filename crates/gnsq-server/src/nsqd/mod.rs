@@ -11,11 +11,12 @@ mod connection;
 mod consumers;
 #[cfg(test)]
 mod engine_tests;
+mod gather;
 mod http;
 mod in_flight;
 mod message;
 mod options;
-mod snapshot;
+mod settings;
 mod stats;
 mod subscription;
 mod topic;
@@ -124,9 +125,3 @@ impl fmt::Debug for Nsqd {
             .finish_non_exhaustive()
     }
 }
-
-/// The version whose behaviour this one has.
-const NSQ_VERSION: &str = "1.3.0";
-
-/// What `/stats` calls the version of the TCP protocol.
-const PROTOCOL_VERSION: &str = "V2";

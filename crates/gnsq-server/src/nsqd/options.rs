@@ -10,6 +10,7 @@ use gnsq_proto::limits::{
 use super::NsqdBuilder;
 use crate::clock::Clock;
 use crate::listen::ListenAddress;
+use crate::log_level::LogLevel;
 use crate::tls::TlsOptions;
 
 /// Makes the options' fields, their defaults, and a builder's method for each.
@@ -114,6 +115,8 @@ options! {
     max_channels: usize = 100_000,
     /// How many connections of the TCP protocol there can be at a time; further ones are closed. Default: 100,000.
     max_connections: usize = 100_000,
+    /// What is told of how much the program logs; the nsqd itself only keeps it. Default: info.
+    log_level: LogLevel = LogLevel::Info,
     /// The clock that all timers follow. Default: the system's.
     clock: Clock = Clock::system(),
 }
