@@ -4,12 +4,15 @@
 //!   [`lookupd`]: the same for an nsqd and nsqlookupd.
 //! - [`connection`]: one client connection as a state machine that is given bytes and the time.
 //! - [`rdy`]: who may be sent how many messages; [`backoff`]: when a failing consumer slows down, and by how much.
+//! - `compress`, with the features `snappy` and `deflate`: how bytes travel compressed.
 //! - [`name`], [`message`], [`identify`], [`error`], [`limits`]: the nouns.
 //!
 //! The crate `gnsq` makes a client of it.
 
 pub mod backoff;
 pub mod command;
+#[cfg(any(feature = "snappy", feature = "deflate"))]
+pub mod compress;
 pub mod connection;
 pub mod error;
 pub mod frame;
