@@ -21,6 +21,11 @@ pub(crate) fn json(value: &impl Serialize) -> Response {
     with_json(StatusCode::OK, value)
 }
 
+/// JSON that is already written.
+pub(crate) fn raw_json(status: StatusCode, json: String) -> Response {
+    (status, [(CONTENT_TYPE, JSON), NSQ], json).into_response()
+}
+
 /// Plain text of NSQ's own answers, such as the `OK` of `/pub`, with status 200. (`/ping` answers a bare `&str`.)
 pub(crate) fn text(text: impl Into<Cow<'static, str>>) -> Response {
     ([NSQ], text.into()).into_response()

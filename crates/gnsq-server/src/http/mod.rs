@@ -6,7 +6,7 @@ mod query;
 mod routes;
 mod serve;
 
-pub(crate) use answer::{HttpError, done, json, text};
+pub(crate) use answer::{HttpError, done, json, raw_json, text};
 pub(crate) use body::{BodyError, read_body};
 pub(crate) use query::Query;
 pub(crate) use routes::with_fallbacks;

@@ -15,6 +15,11 @@ impl Query {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// A switch: off for `false` and `0`, on for anything else that is given.
+    pub(crate) fn flag(&self, name: &str) -> Option<bool> {
+        self.get(name).map(|value| !matches!(value, "false" | "0"))
+    }
+
     /// Nothing if it is malformed: half an escape, or a semicolon.
     pub(crate) fn parse(query: &str) -> Option<Self> {
         let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
@@ -61,6 +66,13 @@ mod tests {
     fn a_missing_value_is_told_from_an_empty_one() {
         let query = Query::parse("a=1&b=&c&&a=2").unwrap();
         assert_eq!(["a", "b", "c", "d"].map(|name| query.get(name)), [Some("1"), Some(""), Some(""), None]);
+    }
+
+    #[test]
+    fn only_two_words_switch_off() {
+        let query = Query::parse("a=true&b=1&c=false&d=0&e=&f=FALSE").unwrap();
+        let on = ["a", "b", "c", "d", "e", "f", "g"].map(|name| query.flag(name));
+        assert_eq!(on, [Some(true), Some(true), Some(false), Some(false), Some(true), Some(true), None]);
     }
 
     #[test]

@@ -1,29 +1,53 @@
 //! Everything that an nsqd holds: topics, clients, limits.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use gnsq_proto::{ChannelName, TopicName};
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 use super::alarms::Alarms;
+use super::auth::Authority;
 use super::budget::{Budget, Meter, Refused};
 use super::client::Client;
 use super::message::Now;
 use super::options::NsqdOptions;
+use super::settings::Settings;
 use super::topic::Topic;
 use crate::clock::Clock;
+use crate::listen::BoundAddress;
 
 /// An nsqd without its sockets.
 #[derive(Debug)]
 pub(super) struct Broker {
     shared: Arc<Shared>,
-    started_unix: i64,
+    surroundings: Surroundings,
+    settings: Settings,
+    started: Now,
     topics: RwLock<FxHashMap<TopicName, Arc<Topic>>>,
     clients: Mutex<FxHashMap<u64, Arc<Client>>>,
 }
+
+/// What an nsqd has around it.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    pub(super) tcp_address: BoundAddress,
+    pub(super) http_address: BoundAddress,
+    pub(super) https_address: Option<BoundAddress>,
+    /// For clients that ask for TLS.
+    pub(super) tls: Option<Acceptor>,
+    /// Who says what a client may do; without one, everything.
+    pub(super) authority: Option<Authority>,
+}
+
+/// A [`TlsAcceptor`], which has nothing to show.
+#[derive(Clone)]
+pub(super) struct Acceptor(pub(super) TlsAcceptor);
 
 /// What topics and channels need of their nsqd.
 #[derive(Debug)]
@@ -38,8 +62,9 @@ pub(super) struct Shared {
 }
 
 impl Broker {
-    pub(super) fn new(options: NsqdOptions) -> Arc<Self> {
-        let started_unix = options.clock.unix_nanos() / NANOS;
+    pub(super) fn new(options: NsqdOptions, surroundings: Surroundings) -> Arc<Self> {
+        let started = Now::read(&options.clock);
+        let settings = Settings::new(&options);
         let shared = Shared {
             budget: Arc::new(Budget::new(options.max_messages, options.max_bytes)),
             topics: Meter::new(options.max_topics),
@@ -49,11 +74,26 @@ impl Broker {
             keys: AtomicU64::new(1),
             options,
         };
-        Arc::new(Self { shared: Arc::new(shared), started_unix, topics: RwLock::default(), clients: Mutex::default() })
+        Arc::new(Self {
+            surroundings,
+            shared: Arc::new(shared),
+            settings,
+            started,
+            topics: RwLock::default(),
+            clients: Mutex::default(),
+        })
     }
 
     pub(super) fn options(&self) -> &NsqdOptions {
         &self.shared.options
+    }
+
+    pub(super) fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -70,7 +110,11 @@ impl Broker {
 
     /// Seconds since the Unix epoch.
     pub(super) fn started_unix(&self) -> i64 {
-        self.started_unix
+        self.started.unix_nanos / NANOS
+    }
+
+    pub(super) fn uptime(&self) -> Duration {
+        self.clock().now().since(self.started.tick)
     }
 
     pub(super) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
@@ -144,11 +188,21 @@ impl Broker {
         self.clients.lock().remove(&id);
     }
 
+    pub(super) fn connections(&self) -> usize {
+        self.clients.lock().len()
+    }
+
     /// All connections, the oldest first.
     pub(super) fn clients(&self) -> Vec<Arc<Client>> {
         let mut clients: Vec<_> = self.clients.lock().values().cloned().collect();
         clients.sort_unstable_by_key(|client| client.id());
         clients
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsAcceptor")
     }
 }
 

@@ -13,16 +13,17 @@ use gnsq_proto::{ChannelName, TopicName};
 use serde::Serialize;
 use serde_json::json;
 
+use super::Shared;
 use super::producer::Producer;
 use super::registry::Full;
-use super::{Shared, VERSION};
 use crate::clock::Tick;
 use crate::http::{BodyError, HttpError, Query, done, json, read_body, with_fallbacks};
+use crate::version::NSQ_VERSION;
 
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     let router = Router::new()
         .route("/ping", get(async || "OK"))
-        .route("/info", get(async || json(&json!({ "version": VERSION }))))
+        .route("/info", get(async || json(&json!({ "version": NSQ_VERSION }))))
         .route("/lookup", get(lookup))
         .route("/topics", get(topics))
         .route("/channels", get(channels))

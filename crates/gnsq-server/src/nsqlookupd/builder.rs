@@ -1,5 +1,7 @@
 //! How an nsqlookupd is started.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,15 +12,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::registry::Registry;
-use super::{Nsqlookupd, Shared, VERSION, api, connection};
+use super::{Nsqlookupd, Shared, api, connection};
 use crate::accept::accept_each;
 use crate::clock::Clock;
 use crate::error::StartError;
 use crate::http;
 use crate::listen::{ListenAddress, Listener};
+use crate::version::NSQ_VERSION;
 
 /// How to start an [`Nsqlookupd`]; the names are those of nsqlookupd's flags.
 #[derive(Debug, Clone)]
+#[must_use = "nothing starts before `start()`"]
 pub struct NsqlookupdBuilder {
     tcp_address: String,
     http_address: String,
@@ -94,11 +98,15 @@ impl NsqlookupdBuilder {
         self
     }
 
-    /// Starts it. When this returns, both addresses answer.
+    /// Starts it on the current tokio runtime. When this returns, both addresses answer.
     ///
     /// # Errors
     ///
     /// [`StartError::Listen`] if it can't listen on one of them.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub async fn start(self) -> Result<Nsqlookupd, StartError> {
         let (tcp, tcp_address) = listen("TCP", self.tcp_address).await?;
         let (http, http_address) = listen("HTTP", self.http_address).await?;
@@ -107,7 +115,7 @@ impl NsqlookupdBuilder {
             hostname: self.hostname,
             tcp_port: tcp_address.port(),
             http_port: http_address.port(),
-            version: VERSION.to_owned(),
+            version: NSQ_VERSION.to_owned(),
         };
         let shared = Arc::new(Shared {
             registry: Mutex::new(Registry::new(
@@ -129,7 +137,7 @@ impl NsqlookupdBuilder {
         tasks.spawn(accept_each(tcp, self.max_connections, stop.clone(), serve, drop));
         tasks.close();
         tracing::info!(%tcp_address, %http_address, "nsqlookupd listens");
-        Ok(Nsqlookupd { tcp_address, http_address, shared, stop, tasks })
+        Ok(Nsqlookupd { tcp_address, http_address, shared, stop: stop.drop_guard(), tasks })
     }
 }
 
@@ -150,15 +158,14 @@ impl Default for NsqlookupdBuilder {
     }
 }
 
-async fn listen(protocol: &'static str, address: String) -> Result<(Listener, std::net::SocketAddr), StartError> {
-    // Unlike nsqd's, these are never paths of unix sockets.
+/// Unlike nsqd's, these are never paths of unix sockets.
+async fn listen(what: &'static str, address: String) -> Result<(Listener, SocketAddr), StartError> {
     let address = ListenAddress::Tcp(address);
-    let bound = async {
-        let listener = Listener::bind(&address).await?;
-        let tcp = listener.address()?.tcp().ok_or(std::io::ErrorKind::Unsupported)?;
-        Ok((listener, tcp))
-    };
-    bound.await.map_err(|source| StartError::Listen { protocol, address, source })
+    let (listener, bound) = Listener::listen(what, &address).await?;
+    match bound.tcp() {
+        Some(bound) => Ok((listener, bound)),
+        None => Err(StartError::Listen { what, address, source: io::ErrorKind::Unsupported.into() }),
+    }
 }
 
 const FREE_PORT: &str = "127.0.0.1:0";

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use gnsq_proto::lookupd::PeerInfo;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::DropGuard;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
@@ -37,7 +37,7 @@ pub use producer::Producer;
 ///
 /// let lookupd = Nsqlookupd::start().await?;
 /// println!("nsqds: --lookupd-tcp-address={}", lookupd.tcp_address());
-/// println!("clients: http://{}", lookupd.http_address());
+/// println!("clients: {}", lookupd.http_url());
 /// lookupd.shutdown().await;
 /// # Ok(())
 /// # }
@@ -47,7 +47,7 @@ pub struct Nsqlookupd {
     tcp_address: SocketAddr,
     http_address: SocketAddr,
     shared: Arc<Shared>,
-    stop: CancellationToken,
+    stop: DropGuard,
     tasks: TaskTracker,
 }
 
@@ -88,14 +88,19 @@ impl Nsqlookupd {
         Self::builder().start().await
     }
 
-    /// Where nsqds register.
-    pub fn tcp_address(&self) -> SocketAddr {
-        self.tcp_address
+    /// Where nsqds register: `127.0.0.1:4160`.
+    pub fn tcp_address(&self) -> String {
+        self.tcp_address.to_string()
     }
 
-    /// Where the HTTP API is, which is where clients ask.
-    pub fn http_address(&self) -> SocketAddr {
-        self.http_address
+    /// Where its HTTP API is, which is where clients ask: `127.0.0.1:4161`.
+    pub fn http_address(&self) -> String {
+        self.http_address.to_string()
+    }
+
+    /// Its HTTP API as `http://127.0.0.1:4161`.
+    pub fn http_url(&self) -> String {
+        format!("http://{}", self.http_address)
     }
 
     /// All topics, sorted by name, as clients would be told now.
@@ -128,14 +133,8 @@ impl Nsqlookupd {
 
     /// Stops it, and returns when nobody listens on its addresses any more and all its connections are closed.
     pub async fn shutdown(self) {
-        self.stop.cancel();
+        drop(self.stop);
         self.tasks.wait().await;
-    }
-}
-
-impl Drop for Nsqlookupd {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
 
@@ -147,6 +146,3 @@ impl Shared {
         result
     }
 }
-
-/// The version of nsqlookupd that this one behaves like.
-const VERSION: &str = "1.3.0";

@@ -8,6 +8,7 @@ use gnsq_testkit::http;
 use serde_json::{Value, json};
 
 use crate::peer::Peer;
+use crate::{tcp, web};
 
 /// Asks for each in turn. `expected` is the status and, if there is a body, its JSON with lists sorted by text.
 async fn answers_as_written(http: SocketAddr, tcp: SocketAddr) {
@@ -114,7 +115,7 @@ fn sort(value: &mut Value) {
 #[tokio::test]
 async fn the_embedded_one_answers_as_written() {
     let lookupd = Nsqlookupd::start().await.unwrap();
-    answers_as_written(lookupd.http_address(), lookupd.tcp_address()).await;
+    answers_as_written(web(&lookupd), tcp(&lookupd)).await;
 }
 
 #[tokio::test]
@@ -126,10 +127,10 @@ async fn the_real_one_answers_as_written() {
 #[tokio::test]
 async fn keys_have_the_order_of_the_real_one() {
     let lookupd = Nsqlookupd::start().await.unwrap();
-    let mut peer = Peer::nsqd(lookupd.tcp_address(), 1, 2).await;
+    let mut peer = Peer::nsqd(tcp(&lookupd), 1, 2).await;
     peer.command("REGISTER t").await;
     let address = peer.local_address();
-    let (_, nodes) = http::get(lookupd.http_address(), "/nodes").await;
+    let (_, nodes) = http::get(web(&lookupd), "/nodes").await;
     assert_eq!(
         nodes,
         format!(
@@ -142,11 +143,11 @@ async fn keys_have_the_order_of_the_real_one() {
 async fn debug_shows_every_entry() {
     let clock = Clock::manual();
     let lookupd = Nsqlookupd::builder().clock(clock.clone()).start().await.unwrap();
-    let mut peer = Peer::nsqd(lookupd.tcp_address(), 1, 2).await;
+    let mut peer = Peer::nsqd(tcp(&lookupd), 1, 2).await;
     peer.command("REGISTER t c").await;
-    http::post(lookupd.http_address(), "/topic/create?topic=empty", "").await;
+    http::post(web(&lookupd), "/topic/create?topic=empty", "").await;
     let debug = async || {
-        let (status, text) = http::get(lookupd.http_address(), "/debug").await;
+        let (status, text) = http::get(web(&lookupd), "/debug").await;
         assert_eq!(status, 200);
         serde_json::from_str::<Value>(&text).unwrap()
     };
@@ -161,7 +162,7 @@ async fn debug_shows_every_entry() {
     let never = entry(false, -6_795_364_578_871_345_152);
     assert_eq!(before, json!({"channel:t:c": never, "client::": never, "topic:t:": never}));
     clock.advance(Duration::from_secs(1));
-    http::post(lookupd.http_address(), "/topic/tombstone?topic=t&node=127.0.0.1:2", "").await;
+    http::post(web(&lookupd), "/topic/tombstone?topic=t&node=127.0.0.1:2", "").await;
     clock.advance(Duration::from_secs(100));
     let tombstoned_at = before["client::"][0]["last_update"].as_i64().unwrap() + 1_000_000_000;
     assert_eq!(debug().await["topic:t:"], entry(true, tombstoned_at));
@@ -171,11 +172,11 @@ async fn debug_shows_every_entry() {
 async fn tombstones_and_silent_nsqds_follow_the_clock() {
     let clock = Clock::manual();
     let lookupd = Nsqlookupd::builder().clock(clock.clone()).start().await.unwrap();
-    let mut peer = Peer::nsqd(lookupd.tcp_address(), 1, 2).await;
+    let mut peer = Peer::nsqd(tcp(&lookupd), 1, 2).await;
     peer.command("REGISTER t").await;
     let found = || lookupd.registrations()[0].producers.len();
     assert_eq!(found(), 1);
-    http::post(lookupd.http_address(), "/topic/tombstone?topic=t&node=127.0.0.1:2", "").await;
+    http::post(web(&lookupd), "/topic/tombstone?topic=t&node=127.0.0.1:2", "").await;
     assert_eq!(found(), 0);
     clock.advance(Duration::from_secs(45));
     assert_eq!(found(), 1);

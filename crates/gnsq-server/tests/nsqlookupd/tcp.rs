@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use gnsq_server::Nsqlookupd;
 
 use crate::peer::{Peer, identify, identity};
+use crate::{tcp, web};
 
 /// Conversations that end in an error, with all that is answered; the answer to IDENTIFY is written as `{}`.
 fn refused() -> Vec<(Vec<u8>, &'static [&'static str])> {
@@ -59,7 +60,7 @@ async fn answers_as_written(address: SocketAddr) {
 #[tokio::test]
 async fn the_embedded_one_answers_as_written() {
     let lookupd = Nsqlookupd::start().await.unwrap();
-    answers_as_written(lookupd.tcp_address()).await;
+    answers_as_written(tcp(&lookupd)).await;
 }
 
 #[tokio::test]
@@ -71,9 +72,9 @@ async fn the_real_one_answers_as_written() {
 #[tokio::test]
 async fn an_nsqd_is_told_who_answers() {
     let lookupd = Nsqlookupd::builder().broadcast_address("lookup.test").hostname("h").start().await.unwrap();
-    let mut peer = Peer::connect(lookupd.tcp_address()).await;
+    let mut peer = Peer::connect(tcp(&lookupd)).await;
     peer.send([b"  V1", &identify(&identity(1, 2))[..]].concat()).await;
-    let (tcp_port, http_port) = (lookupd.tcp_address().port(), lookupd.http_address().port());
+    let (tcp_port, http_port) = (tcp(&lookupd).port(), web(&lookupd).port());
     assert_eq!(
         peer.reply().await.unwrap(),
         format!(
@@ -85,7 +86,7 @@ async fn an_nsqd_is_told_who_answers() {
 #[tokio::test]
 async fn what_a_connection_has_registered_goes_with_it() {
     let lookupd = Nsqlookupd::start().await.unwrap();
-    let mut peer = Peer::nsqd(lookupd.tcp_address(), 1, 2).await;
+    let mut peer = Peer::nsqd(tcp(&lookupd), 1, 2).await;
     peer.command("REGISTER t c").await;
     let registrations = lookupd.registrations();
     assert_eq!(registrations[0].channels, ["c"]);
@@ -98,7 +99,7 @@ async fn what_a_connection_has_registered_goes_with_it() {
 #[tokio::test]
 async fn an_error_takes_all_registrations_of_its_connection() {
     let lookupd = Nsqlookupd::start().await.unwrap();
-    let mut peer = Peer::nsqd(lookupd.tcp_address(), 1, 2).await;
+    let mut peer = Peer::nsqd(tcp(&lookupd), 1, 2).await;
     peer.command("REGISTER t").await;
     peer.send("FOO\n").await;
     assert_eq!(peer.reply().await.unwrap(), "E_INVALID invalid command FOO");
@@ -109,18 +110,17 @@ async fn an_error_takes_all_registrations_of_its_connection() {
 async fn shutdown_closes_connections_and_frees_both_addresses() {
     let lookupd = Nsqlookupd::start().await.unwrap();
     let (tcp, http) = (lookupd.tcp_address(), lookupd.http_address());
-    let peer = Peer::nsqd(tcp, 1, 2).await;
+    let peer = Peer::nsqd(tcp.parse().unwrap(), 1, 2).await;
     lookupd.shutdown().await;
     assert!(peer.replies().await.is_empty());
-    let again =
-        Nsqlookupd::builder().tcp_address(tcp.to_string()).http_address(http.to_string()).start().await.unwrap();
+    let again = Nsqlookupd::builder().tcp_address(&*tcp).http_address(&*http).start().await.unwrap();
     assert_eq!((again.tcp_address(), again.http_address()), (tcp, http));
 }
 
 #[tokio::test]
 async fn a_drop_stops_it() {
     let lookupd = Nsqlookupd::start().await.unwrap();
-    let peer = Peer::nsqd(lookupd.tcp_address(), 1, 2).await;
+    let peer = Peer::nsqd(tcp(&lookupd), 1, 2).await;
     drop(lookupd);
     assert!(peer.replies().await.is_empty());
 }
@@ -128,7 +128,7 @@ async fn a_drop_stops_it() {
 #[tokio::test]
 async fn an_address_that_is_taken_is_named() {
     let lookupd = Nsqlookupd::start().await.unwrap();
-    let taken = lookupd.http_address().to_string();
+    let taken = lookupd.http_address();
     let error = Nsqlookupd::builder().http_address(&*taken).start().await.unwrap_err().to_string();
-    assert!(error.starts_with(&format!("can't listen on {taken} for HTTP: ")), "{error}");
+    assert!(error.starts_with(&format!("can't listen on {taken} (HTTP): ")), "{error}");
 }

@@ -1,0 +1,133 @@
+//! From options to a running nsqd.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::auth::Authority;
+use super::broker::{Acceptor, Broker, Surroundings};
+use super::http::Api;
+use super::{Nsqd, NsqdOptions, connection};
+use crate::error::StartError;
+use crate::http::serve;
+use crate::listen::Listener;
+use crate::tls::acceptor;
+
+/// How to start an [`Nsqd`]: see [`Nsqd::builder`].
+#[derive(Debug, Clone, Default)]
+#[must_use = "nothing starts before `start()`"]
+pub struct NsqdBuilder {
+    pub(super) options: NsqdOptions,
+}
+
+impl NsqdBuilder {
+    /// Takes all options at once; those set before are forgotten.
+    pub fn options(self, options: NsqdOptions) -> Self {
+        Self { options }
+    }
+
+    /// Starts it on the current tokio runtime, and returns as soon as it listens.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] when an option has an impossible value, an address is taken, or a certificate can't be used.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn start(self) -> Result<Nsqd, StartError> {
+        let options = self.options;
+        check(&options)?;
+        let tls = options.tls.as_ref().map(acceptor).transpose()?;
+        let authority = authority(&options)?;
+        let tcp = Listener::listen("TCP", &options.tcp_address).await?;
+        let http = Listener::listen("HTTP", &options.http_address).await?;
+        let https = match &tls {
+            Some(_) => Some(Listener::listen("HTTPS", &options.https_address).await?),
+            None => None,
+        };
+        let surroundings = Surroundings {
+            tcp_address: tcp.1,
+            http_address: http.1,
+            https_address: https.as_ref().map(|(_, address)| address.clone()),
+            tls: tls.clone().map(Acceptor),
+            authority,
+        };
+        let broker = Broker::new(options, surroundings);
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(accept(tcp.0, broker.clone(), stop.clone(), tasks.clone()));
+        let api = Api::new(&broker);
+        tasks.spawn(serve(http.0, None, api.clone().plain_router(), stop.clone()));
+        if let Some((https, _)) = https {
+            tasks.spawn(serve(https, tls, api.router(), stop.clone()));
+        }
+        tasks.spawn({
+            let (broker, stop) = (broker.clone(), stop.clone());
+            async move {
+                stop.run_until_cancelled(broker.shared().alarms.run(broker.clock())).await;
+            }
+        });
+        tasks.close();
+        Ok(Nsqd::new(broker, stop, tasks))
+    }
+}
+
+/// Takes the connections of the TCP protocol.
+async fn accept(listener: Listener, broker: Arc<Broker>, stop: CancellationToken, tasks: TaskTracker) {
+    let accepting = async {
+        loop {
+            match listener.accept().await {
+                Ok((socket, peer)) => {
+                    let limit = broker.options().max_connections;
+                    if broker.connections() >= limit {
+                        tracing::warn!(limit, "TCP: a connection is refused: there are max_connections already");
+                        continue;
+                    }
+                    tasks.spawn(connection::serve(socket, peer, broker.clone(), stop.clone()));
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: some will be closed.
+                    tracing::warn!(%error, "TCP: a connection can't be accepted");
+                    sleep(ACCEPT_AGAIN).await;
+                }
+            }
+        }
+    };
+    stop.run_until_cancelled(accepting).await;
+}
+
+fn authority(options: &NsqdOptions) -> Result<Option<Authority>, StartError> {
+    if options.auth_http_addresses.is_empty() {
+        return Ok(None);
+    }
+    let (connect, request) = (options.http_client_connect_timeout, options.http_client_request_timeout);
+    Authority::new(&options.auth_http_addresses, connect, request, options.clock.clone())
+        .map(Some)
+        .map_err(|error| StartError::Option { option: "auth_http_addresses", reason: error.to_string() })
+}
+
+/// Refuses what can't be.
+fn check(options: &NsqdOptions) -> Result<(), StartError> {
+    let refuse = |option, reason: &str| Err(StartError::Option { option, reason: reason.to_owned() });
+    if options.node_id > 1023 {
+        return refuse("node_id", "it has to be 0 to 1023");
+    }
+    if !(1..=9).contains(&options.max_deflate_level) {
+        return refuse("max_deflate_level", "it has to be 1 to 9");
+    }
+    if options.max_msg_size == 0 {
+        return refuse("max_msg_size", "it has to be at least 1 byte");
+    }
+    if options.msg_timeout.is_zero() || options.msg_timeout > options.max_msg_timeout {
+        return refuse("msg_timeout", "it has to be more than nothing and at most max_msg_timeout");
+    }
+    if options.client_timeout < Duration::from_millis(2) {
+        return refuse("client_timeout", "it has to be at least 2 ms: half of it is the heartbeat interval");
+    }
+    Ok(())
+}
+
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);

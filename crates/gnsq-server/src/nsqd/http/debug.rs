@@ -1,0 +1,19 @@
+//! What looks into Go's runtime, which isn't here.
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+
+use crate::http::HttpError;
+
+/// Profiles, the rate at which blocking is sampled, and giving memory back to the system: 501, as all of it is
+/// Go's.
+pub(super) async fn of_go() -> HttpError {
+    HttpError::new(StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED")
+}
+
+/// Like [`of_go`] for a profile that nsqd has.
+pub(super) async fn profile(Path(name): Path<String>) -> HttpError {
+    if PROFILES.contains(&name.as_str()) { of_go().await } else { HttpError::not_found("NOT_FOUND") }
+}
+
+const PROFILES: [&str; 6] = ["block", "cmdline", "goroutine", "heap", "profile", "threadcreate"];
