@@ -5,4 +5,5 @@
 mod answers;
 mod limits;
 mod requests;
+mod sockets;
 mod stats;
