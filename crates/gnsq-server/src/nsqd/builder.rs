@@ -9,8 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::auth::Authority;
 use super::broker::{Acceptor, Broker, Surroundings};
-use super::http::Api;
-use super::{Nsqd, NsqdOptions, connection};
+use super::{Nsqd, NsqdOptions, connection, http};
 use crate::error::StartError;
 use crate::http::serve;
 use crate::listen::Listener;
@@ -44,14 +43,14 @@ impl NsqdBuilder {
         let tls = options.tls.as_ref().map(acceptor).transpose()?;
         let authority = authority(&options)?;
         let tcp = Listener::listen("TCP", &options.tcp_address).await?;
-        let http = Listener::listen("HTTP", &options.http_address).await?;
+        let plain = Listener::listen("HTTP", &options.http_address).await?;
         let https = match &tls {
             Some(_) => Some(Listener::listen("HTTPS", &options.https_address).await?),
             None => None,
         };
         let surroundings = Surroundings {
             tcp_address: tcp.1,
-            http_address: http.1,
+            http_address: plain.1,
             https_address: https.as_ref().map(|(_, address)| address.clone()),
             tls: tls.clone().map(Acceptor),
             authority,
@@ -59,10 +58,9 @@ impl NsqdBuilder {
         let broker = Broker::new(options, surroundings);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(accept(tcp.0, broker.clone(), stop.clone(), tasks.clone()));
-        let api = Api::new(&broker);
-        tasks.spawn(serve(http.0, None, api.clone().plain_router(), stop.clone()));
+        tasks.spawn(serve(plain.0, None, http::plain_router(broker.clone()), stop.clone()));
         if let Some((https, _)) = https {
-            tasks.spawn(serve(https, tls, api.router(), stop.clone()));
+            tasks.spawn(serve(https, tls, http::router(broker.clone()), stop.clone()));
         }
         tasks.spawn({
             let (broker, stop) = (broker.clone(), stop.clone());

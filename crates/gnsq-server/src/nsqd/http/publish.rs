@@ -10,7 +10,6 @@ use axum::response::Response;
 use bytes::Bytes;
 use gnsq_proto::TopicName;
 
-use super::Api;
 use crate::http::{BodyError, HttpError, Query, read_body, text};
 use crate::nsqd::broker::Broker;
 use crate::nsqd::budget::Refused;
@@ -18,11 +17,10 @@ use crate::nsqd::topic::Topic;
 
 /// nsqd judges the body before the parameters.
 pub(super) async fn publish(
-    State(api): State<Arc<Api>>,
+    State(broker): State<Arc<Broker>>,
     RawQuery(query): RawQuery,
     body: Body,
 ) -> Result<Response, HttpError> {
-    let broker = &api.broker;
     let body = read(body, broker.options().max_msg_size, "MSG_TOO_BIG").await?;
     if body.is_empty() {
         return Err(HttpError::bad_request("MSG_EMPTY"));
@@ -30,17 +28,16 @@ pub(super) async fn publish(
     let query = Query::parse(&query.unwrap_or_default()).ok_or(HttpError::bad_request("INVALID_REQUEST"))?;
     let topic = topic_name(&query)?;
     let delay = query.get("defer").map(|millis| delay(millis, broker.options().max_req_timeout)).transpose()?;
-    with_topic(broker, &topic, |topic| topic.publish(broker.now(), &body, delay))?;
+    with_topic(&broker, &topic, |topic| topic.publish(broker.now(), &body, delay))?;
     Ok(text("OK"))
 }
 
 /// Judges an announced length first, then the parameters, then the body. The topic is there even if the body is refused.
 pub(super) async fn publish_several(
-    State(api): State<Arc<Api>>,
+    State(broker): State<Arc<Broker>>,
     RawQuery(query): RawQuery,
     body: Body,
 ) -> Result<Response, HttpError> {
-    let broker = &api.broker;
     let options = broker.options();
     if body.size_hint().lower() > options.max_body_size as u64 {
         return Err(too_large("BODY_TOO_BIG"));
@@ -51,13 +48,13 @@ pub(super) async fn publish_several(
     let body = read(body, options.max_body_size, "BODY_TOO_BIG").await?;
     if query.flag("binary").unwrap_or(false) {
         let messages = BinaryMessages::parse(&body, options.max_msg_size, options.max_body_size)?;
-        with_topic(broker, &topic, |topic| topic.publish_all(broker.now(), messages.clone()))?;
+        with_topic(&broker, &topic, |topic| topic.publish_all(broker.now(), messages.clone()))?;
     } else {
         let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         if lines.clone().any(|line| line.len() > options.max_msg_size) {
             return Err(too_large("MSG_TOO_BIG"));
         }
-        with_topic(broker, &topic, |topic| topic.publish_all(broker.now(), lines.clone()))?;
+        with_topic(&broker, &topic, |topic| topic.publish_all(broker.now(), lines.clone()))?;
     }
     Ok(text("OK"))
 }
