@@ -188,10 +188,6 @@ impl Broker {
         self.clients.lock().remove(&id);
     }
 
-    pub(super) fn connections(&self) -> usize {
-        self.clients.lock().len()
-    }
-
     /// All connections, the oldest first.
     pub(super) fn clients(&self) -> Vec<Arc<Client>> {
         let mut clients: Vec<_> = self.clients.lock().values().cloned().collect();
