@@ -132,3 +132,48 @@ fn with_topic(
 fn too_large(code: &'static str) -> HttpError {
     HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, code)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever the sizes say: messages within the limits, or an error.
+        #[test]
+        fn a_binary_body_has_as_many_messages_as_it_says_or_is_refused(
+            count in -1_i32..5,
+            messages in prop::collection::vec((-1_i32..7, prop::collection::vec(any::<u8>(), 0..7)), 0..5),
+        ) {
+            let mut body = count.to_be_bytes().to_vec();
+            for (size, message) in &messages {
+                // Mostly the right one.
+                let size = if *size < 2 { *size } else { i32::try_from(message.len()).unwrap() };
+                body.extend(size.to_be_bytes());
+                body.extend(message);
+            }
+            match BinaryMessages::parse(&body, 5, 100) {
+                Ok(parsed) => {
+                    prop_assert_eq!(parsed.clone().count(), usize::try_from(count).unwrap());
+                    prop_assert!(parsed.clone().all(|message| (1..=5).contains(&message.len())));
+                    let length: usize = parsed.map(|message| 4 + message.len()).sum();
+                    prop_assert!(4 + length <= body.len());
+                }
+                Err(error) => prop_assert!(["BAD_BODY", "BAD_MESSAGE"].contains(&&*error.code)),
+            }
+        }
+    }
+
+    #[test]
+    fn a_delay_is_a_number_of_milliseconds_up_to_the_limit() {
+        let max = Duration::from_millis(10_000);
+        for (text, millis) in [("0", 0), ("10000", 10_000), ("+7", 7), ("007", 7)] {
+            assert_eq!(delay(text, max), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "-1", "10001", "1.5", " 1", "1 ", "0x1", "1e3", "9223372036854775807", "99999999999999999999"]
+        {
+            assert_eq!(delay(text, max), Err(HttpError::bad_request("INVALID_DEFER")), "{text}");
+        }
+    }
+}
