@@ -74,6 +74,8 @@ pub enum Body<T> {
     Incomplete {
         /// A count of bytes from the end of the line on.
         needed: usize,
+        /// What a server that is told that nothing more comes says it couldn't read.
+        missing: Missing,
     },
     /// All of it is there.
     Complete {
@@ -81,6 +83,32 @@ pub enum Body<T> {
         content: T,
         /// How many bytes it takes, its size included.
         consumed: usize,
+    },
+}
+
+/// What of a body has not arrived. The texts are nsqd's, which writes the command before them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Missing {
+    /// The size of IDENTIFY's, AUTH's or MPUB's body.
+    #[error("failed to read body size")]
+    BodySize,
+    /// The body of IDENTIFY or AUTH.
+    #[error("failed to read body")]
+    Body,
+    /// The size of PUB's or DPUB's body.
+    #[error("failed to read message body size")]
+    MessageSize,
+    /// A message, be it in an MPUB.
+    #[error("failed to read message body")]
+    Message,
+    /// The number of messages in an MPUB.
+    #[error("failed to read message count")]
+    Count,
+    /// The size of a message in an MPUB.
+    #[error("failed to read message({index}) body size")]
+    InnerSize {
+        /// Which one; the first is 0.
+        index: usize,
     },
 }
 
@@ -132,13 +160,24 @@ impl BodyError {
     }
 }
 
+impl Missing {
+    /// The code of the error that tells of it.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::BodySize | Self::Body | Self::Count => ErrorCode::BadBody,
+            Self::MessageSize | Self::Message | Self::InnerSize { .. } => ErrorCode::BadMessage,
+        }
+    }
+}
+
 /// The body of IDENTIFY or AUTH: `input` is what follows the line.
 ///
 /// # Errors
 ///
 /// [`BodyError`] as soon as the size is there.
 pub fn sized_body(input: &[u8], limit: usize) -> Result<Body<&[u8]>, BodyError> {
-    sized(input, limit, BodyError::Size, |size, limit| BodyError::TooBig { size, limit })
+    let too_big = |size| BodyError::TooBig { size, limit };
+    sized(input, limit, BodyError::Size, too_big, (Missing::BodySize, Missing::Body))
 }
 
 /// The body of PUB or DPUB, see [`sized_body`].
@@ -147,7 +186,8 @@ pub fn sized_body(input: &[u8], limit: usize) -> Result<Body<&[u8]>, BodyError> 
 ///
 /// [`BodyError`] as soon as the size is there.
 pub fn sized_message(input: &[u8], limit: usize) -> Result<Body<&[u8]>, BodyError> {
-    sized(input, limit, BodyError::MessageSize, |size, limit| BodyError::MessageTooBig { size, limit })
+    let too_big = |size| BodyError::MessageTooBig { size, limit };
+    sized(input, limit, BodyError::MessageSize, too_big, (Missing::MessageSize, Missing::Message))
 }
 
 /// Reads the body of one MPUB as it arrives, each byte once.
@@ -182,7 +222,7 @@ impl MpubScan {
     ) -> Result<Body<Messages<'a>>, BodyError> {
         let next_size = |at: usize| input.get(at..).and_then(<[u8]>::first_chunk).copied().map(i32::from_be_bytes);
         if self.at < SIZE {
-            let Some(size) = next_size(0) else { return Ok(Body::Incomplete { needed: SIZE }) };
+            let Some(size) = next_size(0) else { return Ok(incomplete(SIZE, Missing::BodySize)) };
             let bytes = positive(size).ok_or(BodyError::Size(size))?;
             if bytes > max_body_size {
                 return Err(BodyError::TooBig { size: bytes, limit: max_body_size });
@@ -190,7 +230,7 @@ impl MpubScan {
             self.at = SIZE;
         }
         if self.at < FIRST_MESSAGE {
-            let Some(count) = next_size(SIZE) else { return Ok(Body::Incomplete { needed: FIRST_MESSAGE }) };
+            let Some(count) = next_size(SIZE) else { return Ok(incomplete(FIRST_MESSAGE, Missing::Count)) };
             // Each takes at least its size and one byte.
             let most = max_body_size.saturating_sub(SIZE) / (SIZE + 1);
             self.count = positive(count).filter(|count| *count <= most).ok_or(BodyError::Count(count))?;
@@ -198,7 +238,9 @@ impl MpubScan {
         }
         while self.seen < self.count {
             let needed = self.at + SIZE;
-            let Some(size) = next_size(self.at) else { return Ok(Body::Incomplete { needed }) };
+            let Some(size) = next_size(self.at) else {
+                return Ok(incomplete(needed, Missing::InnerSize { index: self.seen }));
+            };
             let bytes = positive(size).ok_or(BodyError::InnerSize { index: self.seen, size })?;
             if bytes > max_msg_size {
                 return Err(BodyError::MessageTooBig { size: bytes, limit: max_msg_size });
@@ -209,7 +251,7 @@ impl MpubScan {
                 return Err(BodyError::TooBig { size: needed - SIZE, limit: max_body_size });
             }
             if input.len() < needed {
-                return Ok(Body::Incomplete { needed });
+                return Ok(incomplete(needed, Missing::Message));
             }
             self.at = needed;
             self.seen += 1;
@@ -234,18 +276,23 @@ fn sized(
     input: &[u8],
     limit: usize,
     invalid: impl Fn(i32) -> BodyError,
-    too_big: impl Fn(usize, usize) -> BodyError,
+    too_big: impl Fn(usize) -> BodyError,
+    (missing_size, missing): (Missing, Missing),
 ) -> Result<Body<&[u8]>, BodyError> {
-    let Some((size, rest)) = input.split_first_chunk() else { return Ok(Body::Incomplete { needed: SIZE }) };
+    let Some((size, rest)) = input.split_first_chunk() else { return Ok(incomplete(SIZE, missing_size)) };
     let size = i32::from_be_bytes(*size);
     let bytes = positive(size).ok_or_else(|| invalid(size))?;
     if bytes > limit {
-        return Err(too_big(bytes, limit));
+        return Err(too_big(bytes));
     }
     Ok(match rest.get(..bytes) {
         Some(content) => Body::Complete { content, consumed: SIZE + bytes },
-        None => Body::Incomplete { needed: SIZE + bytes },
+        None => incomplete(SIZE + bytes, missing),
     })
+}
+
+fn incomplete<T>(needed: usize, missing: Missing) -> Body<T> {
+    Body::Incomplete { needed, missing }
 }
 
 fn positive(size: i32) -> Option<usize> {

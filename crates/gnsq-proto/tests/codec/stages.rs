@@ -3,7 +3,9 @@
 use std::fmt::Debug;
 
 use gnsq_proto::ErrorCode;
-use gnsq_proto::command::decode::{Body, BodyError, Line, LineTooLong, MpubScan, number, sized_body, sized_message};
+use gnsq_proto::command::decode::{
+    Body, BodyError, Line, LineTooLong, Missing, MpubScan, number, sized_body, sized_message,
+};
 
 const MAX_MSG_SIZE: usize = 30;
 const MAX_BODY_SIZE: usize = 60;
@@ -30,8 +32,12 @@ fn scan(input: &[u8]) -> Result<Body<Vec<&[u8]>>, BodyError> {
     let body = scan.advance(input, MAX_MSG_SIZE, MAX_BODY_SIZE)?;
     Ok(match body {
         Body::Complete { content, consumed } => Body::Complete { content: content.collect(), consumed },
-        Body::Incomplete { needed } => Body::Incomplete { needed },
+        Body::Incomplete { needed, missing } => Body::Incomplete { needed, missing },
     })
+}
+
+fn incomplete<T>(needed: usize, missing: Missing) -> Body<T> {
+    Body::Incomplete { needed, missing }
 }
 
 fn refused<T: PartialEq + Debug>(result: Result<Body<T>, BodyError>, code: &ErrorCode, text: &str) {
@@ -106,10 +112,10 @@ fn a_size_is_refused_before_its_body_arrives() {
 fn a_body_says_what_it_needs_and_is_not_copied() {
     let body = [&3_i32.to_be_bytes()[..], b"abcd"].concat();
     for cut in 0..4 {
-        assert_eq!(sized_body(&body[..cut], MAX_BODY_SIZE), Ok(Body::Incomplete { needed: 4 }));
+        assert_eq!(sized_body(&body[..cut], MAX_BODY_SIZE), Ok(incomplete(4, Missing::BodySize)));
     }
     for cut in 4..7 {
-        assert_eq!(sized_message(&body[..cut], MAX_MSG_SIZE), Ok(Body::Incomplete { needed: 7 }));
+        assert_eq!(sized_message(&body[..cut], MAX_MSG_SIZE), Ok(incomplete(7, Missing::Message)));
     }
     let Ok(Body::Complete { content, consumed }) = sized_message(&body, MAX_MSG_SIZE) else { panic!("incomplete") };
     assert_eq!((content, consumed), (&b"abc"[..], 7));
@@ -123,7 +129,7 @@ fn a_count_is_refused_as_soon_as_it_cannot_be() {
         let input = numbers(&[14, count]);
         refused(scan(&input), &ErrorCode::BadBody, &format!("invalid message count {count}"));
     }
-    assert_eq!(scan(&numbers(&[14, 11])), Ok(Body::Incomplete { needed: 12 }));
+    assert_eq!(scan(&numbers(&[14, 11])), Ok(incomplete(12, Missing::InnerSize { index: 0 })));
 }
 
 #[test]
@@ -151,7 +157,7 @@ fn an_mpub_that_is_longer_than_a_body_may_be_is_refused_before_it_arrives() {
     let mut input = mpub(&[60, 3, 26]);
     input.truncate(12 + 26);
     input.extend_from_slice(&numbers(&[22]));
-    assert_eq!(scan(&input), Ok(Body::Incomplete { needed: 4 + 60 }));
+    assert_eq!(scan(&input), Ok(incomplete(4 + 60, Missing::Message)));
     let end = input.len();
     input[end - 1] += 1;
     refused(scan(&input), &ErrorCode::BadBody, "body too big 61 > 60");
@@ -163,7 +169,7 @@ fn a_scan_gives_the_same_however_the_input_is_cut() {
     for cut in 0..input.len() {
         let mut scan = MpubScan::default();
         let first = scan.advance(&input[..cut], MAX_MSG_SIZE, MAX_BODY_SIZE).unwrap();
-        if let Body::Incomplete { needed } = first {
+        if let Body::Incomplete { needed, .. } = first {
             assert!(needed > cut, "{cut} bytes are there, and {needed} are said to be needed");
             let Ok(Body::Complete { content, consumed }) = scan.advance(&input, MAX_MSG_SIZE, MAX_BODY_SIZE) else {
                 panic!("incomplete")
@@ -173,5 +179,21 @@ fn a_scan_gives_the_same_however_the_input_is_cut() {
         } else {
             assert!(cut >= input.len() - "behind".len());
         }
+    }
+}
+
+#[test]
+fn what_is_missing_is_named_as_nsqd_names_it() {
+    let mpub = [&numbers(&[23, 2, 2])[..], b"aa", &numbers(&[1])].concat();
+    for (cut, text) in [
+        (3, "failed to read body size"),
+        (7, "failed to read message count"),
+        (11, "failed to read message(0) body size"),
+        (13, "failed to read message body"),
+        (17, "failed to read message(1) body size"),
+        (18, "failed to read message body"),
+    ] {
+        let Ok(Body::Incomplete { missing, .. }) = scan(&mpub[..cut]) else { panic!("complete") };
+        assert_eq!(missing.to_string(), text);
     }
 }

@@ -78,6 +78,11 @@ impl Client {
         self.remote
     }
 
+    /// What logs call it.
+    pub(super) fn name(&self) -> String {
+        self.remote.map_or_else(|| "unix".to_owned(), |remote| remote.to_string())
+    }
+
     /// Seconds since the Unix epoch.
     pub(super) fn connected_unix(&self) -> i64 {
         self.connected_unix
