@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::auth::Authority;
 use super::broker::{Acceptor, Broker, Surroundings};
 use super::http::Api;
+use super::lookup::LookupPeers;
 use super::{Nsqd, NsqdOptions, connection};
 use crate::error::StartError;
 use crate::http::serve;
@@ -43,6 +44,7 @@ impl NsqdBuilder {
         check(&options)?;
         let tls = options.tls.as_ref().map(acceptor).transpose()?;
         let authority = authority(&options)?;
+        let lookup = lookup(&options)?;
         let tcp = Listener::listen("TCP", &options.tcp_address).await?;
         let http = Listener::listen("HTTP", &options.http_address).await?;
         let https = match &tls {
@@ -55,6 +57,7 @@ impl NsqdBuilder {
             https_address: https.as_ref().map(|(_, address)| address.clone()),
             tls: tls.clone().map(Acceptor),
             authority,
+            lookup: lookup.clone(),
         };
         let broker = Broker::new(options, surroundings);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -64,6 +67,7 @@ impl NsqdBuilder {
         if let Some((https, _)) = https {
             tasks.spawn(serve(https, tls, api.router(), stop.clone()));
         }
+        tasks.spawn(lookup.run(broker.clone(), stop.clone()));
         tasks.spawn({
             let (broker, stop) = (broker.clone(), stop.clone());
             async move {
@@ -107,6 +111,11 @@ fn authority(options: &NsqdOptions) -> Result<Option<Authority>, StartError> {
     Authority::new(&options.auth_http_addresses, connect, request, options.clock.clone())
         .map(Some)
         .map_err(|error| StartError::Option { option: "auth_http_addresses", reason: error.to_string() })
+}
+
+fn lookup(options: &NsqdOptions) -> Result<Arc<LookupPeers>, StartError> {
+    LookupPeers::new(options)
+        .map_err(|error| StartError::Option { option: "lookupd_tcp_addresses", reason: error.to_string() })
 }
 
 /// Refuses what can't be.
