@@ -8,7 +8,7 @@ TOOLS_STAMP := tools/bin/.stamp
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: tools ## Publish a text through two nsqds, consume it, and prove that nothing was lost
+demo: ## Publish a text through two nsqds, consume it, and prove that nothing was lost
 	cargo run --release --example quickstart
 
 tools: $(TOOLS_STAMP) ## Build the real NSQ servers and tools into tools/bin, if they are missing or old

@@ -220,7 +220,7 @@ impl Scripted {
 async fn it_pings_and_gives_up_an_nsqlookupd_that_does_not_answer() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let (heard, mut hears) = tokio::sync::mpsc::unbounded_channel();
+    let (says, mut hears) = tokio::sync::mpsc::unbounded_channel();
     let _lookupd = AbortOnDrop(tokio::spawn(async move {
         let mut connections = Vec::new();
         let mut pings = 0;
@@ -229,7 +229,7 @@ async fn it_pings_and_gives_up_an_nsqlookupd_that_does_not_answer() {
             let lookupd = connections.last_mut().unwrap();
             while let Some(command) = lookupd.command().await {
                 pings += i32::from(command == LookupdCommand::Ping);
-                heard.send(command).unwrap();
+                says.send(command).unwrap();
                 if pings == 3 {
                     // No answer, and the next connection.
                     pings += 1;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 
 /// A refusal: its status, and the code that is its `message`.
@@ -59,7 +60,12 @@ impl HttpError {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        with_json(self.status, &serde_json::json!({ "message": self.code }))
+        let mut response = with_json(self.status, &serde_json::json!({ "message": self.code }));
+        if self.status == StatusCode::PAYLOAD_TOO_LARGE {
+            // Go has kept the older name.
+            response.extensions_mut().insert(ReasonPhrase::from_static(b"Request Entity Too Large"));
+        }
+        response
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gnsq_proto::{ChannelName, TopicName};
+use gnsq_proto::TopicName;
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
@@ -175,11 +175,6 @@ impl Broker {
         topics
     }
 
-    /// What exists, for those who tell others.
-    pub(super) fn names(&self) -> Vec<(TopicName, Vec<ChannelName>)> {
-        self.topics().iter().map(|topic| (topic.name().clone(), topic.channel_names())).collect()
-    }
-
     /// Changes whenever a topic or a channel comes or goes.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changes.subscribe()
@@ -195,10 +190,6 @@ impl Broker {
 
     pub(super) fn remove_client(&self, id: u64) {
         self.clients.lock().remove(&id);
-    }
-
-    pub(super) fn connections(&self) -> usize {
-        self.clients.lock().len()
     }
 
     /// All connections, the oldest first.
