@@ -96,6 +96,7 @@ const MAX_BUFFER: usize = 64 * 1024;
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::sync::Arc;
 
     use axum::routing::{get, post};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -104,6 +105,7 @@ mod tests {
     use super::super::{BodyError, HttpError, json, read_body, text, with_fallbacks};
     use super::*;
     use crate::listen::ListenAddress;
+    use crate::tls::{ClientAuth, PemSource, TlsOptions, TlsRequired, TlsVersion, acceptor};
 
     struct Server {
         address: SocketAddr,
@@ -295,5 +297,54 @@ mod tests {
         server.task.await.unwrap();
         assert_eq!(waiting.read(&mut [0; 1]).await.unwrap_or(0), 0);
         TcpStream::connect(server.address).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn requests_come_over_tls_too() {
+        let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let options = TlsOptions {
+            certificate: PemSource::Text(key.cert.pem().into()),
+            key: PemSource::Text(key.signing_key.serialize_pem().into()),
+            root_ca: None,
+            client_auth: ClientAuth::None,
+            required: TlsRequired::No,
+            min_version: TlsVersion::Tls12,
+        };
+        let listener = Listener::bind(&ListenAddress::free_port()).await.unwrap();
+        let address = listener.address().unwrap().tcp().unwrap();
+        let stop = CancellationToken::new();
+        let tls = acceptor(&options).unwrap();
+        tokio::spawn(serve(listener, Some(tls), with_fallbacks(routes()), stop.clone()));
+        let _stop = stop.drop_guard();
+
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(key.cert.der().clone()).unwrap();
+        let client = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+        let socket = TcpStream::connect(address).await.unwrap();
+        let mut socket = connector.connect("localhost".try_into().unwrap(), socket).await.unwrap();
+        socket.write_all(b"GET /ping HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.ends_with("\r\n\r\nOK"), "{answer}");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn requests_come_over_a_unix_socket_too() {
+        let path = std::env::temp_dir().join(format!("gnsq-http-{}.sock", std::process::id()));
+        let listener = Listener::bind(&ListenAddress::Unix(path.clone())).await.unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(serve(listener, None, with_fallbacks(routes()), stop.clone()));
+        let _stop = stop.drop_guard();
+        let mut socket = tokio::net::UnixStream::connect(path).await.unwrap();
+        socket.write_all(b"GET /ping HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("\r\n\r\nOK"), "{answer}");
     }
 }

@@ -1,5 +1,6 @@
 //! From options to a running nsqd.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -7,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use super::auth::Authority;
 use super::broker::{Acceptor, Broker, Surroundings};
+use super::lookup::LookupPeers;
 use super::{Nsqd, NsqdOptions, connection, http};
 use crate::Nsqlookupd;
 use crate::accept::accept_each;
@@ -30,7 +32,7 @@ impl NsqdBuilder {
 
     /// Registers with this nsqlookupd, besides those already given.
     pub fn lookupd(mut self, lookupd: &Nsqlookupd) -> Self {
-        self.options.lookupd_tcp_addresses.push(lookupd.tcp_address().to_string());
+        self.options.lookupd_tcp_addresses.push(lookupd.tcp_address());
         self
     }
 
@@ -48,6 +50,7 @@ impl NsqdBuilder {
         check(&options)?;
         let tls = options.tls.as_ref().map(acceptor).transpose()?;
         let authority = authority(&options)?;
+        let lookup = lookup(&options)?;
         let tcp = Listener::listen("TCP", &options.tcp_address).await?;
         let plain = Listener::listen("HTTP", &options.http_address).await?;
         let https = match &tls {
@@ -60,6 +63,7 @@ impl NsqdBuilder {
             https_address: https.as_ref().map(|(_, address)| address.clone()),
             tls: tls.clone().map(Acceptor),
             authority,
+            lookup: lookup.clone(),
         };
         let broker = Broker::new(options, surroundings);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -72,6 +76,7 @@ impl NsqdBuilder {
         if let Some((https, _)) = https {
             tasks.spawn(serve(https, tls, http::router(broker.clone()), stop.clone()));
         }
+        tasks.spawn(lookup.run(broker.clone(), stop.clone()));
         tasks.spawn({
             let (broker, stop) = (broker.clone(), stop.clone());
             async move {
@@ -91,6 +96,11 @@ fn authority(options: &NsqdOptions) -> Result<Option<Authority>, StartError> {
     Authority::new(&options.auth_http_addresses, connect, request, options.clock.clone())
         .map(Some)
         .map_err(|error| StartError::Option { option: "auth_http_addresses", reason: error.to_string() })
+}
+
+fn lookup(options: &NsqdOptions) -> Result<Arc<LookupPeers>, StartError> {
+    LookupPeers::new(options)
+        .map_err(|error| StartError::Option { option: "lookupd_tcp_addresses", reason: error.to_string() })
 }
 
 /// Refuses what can't be.

@@ -14,6 +14,7 @@ mod engine_tests;
 mod gather;
 mod http;
 mod in_flight;
+mod lookup;
 mod message;
 mod options;
 mod settings;

@@ -1,7 +1,7 @@
 //! Real nsqds that register with an embedded nsqlookupd.
 
 use gnsq_server::{Nsqlookupd, TopicRegistration};
-use gnsq_testkit::{Nsqd, NsqdBuilder};
+use gnsq_testkit::{DEADLINE, Nsqd, NsqdBuilder, eventually};
 
 use crate::wait_until;
 
@@ -40,4 +40,20 @@ async fn a_real_nsqd_creates_the_channels_that_are_known_for_a_new_topic() {
     second.publish("orders", "1").await;
     second.wait_for_channel("orders", "archive", |channel| channel.depth == 1).await;
     wait_until(&lookupd, |topics| has(topics, "orders", &["archive"], 2)).await;
+}
+
+#[tokio::test]
+async fn a_real_nsqd_comes_back_to_an_nsqlookupd_that_has_restarted() {
+    let lookupd = Nsqlookupd::start().await.unwrap();
+    let address = lookupd.tcp_address();
+    let nsqd = nsqd(&lookupd).start().await;
+    nsqd.create_topic("orders").await;
+    wait_until(&lookupd, |topics| has(topics, "orders", &[], 1)).await;
+    lookupd.shutdown().await;
+    let lookupd = Nsqlookupd::builder().tcp_address(address).start().await.unwrap();
+    eventually(DEADLINE, "the nsqd to come back", async || {
+        nsqd.nudge_lookupds().await;
+        has(&lookupd.registrations(), "orders", &[], 1).then_some(())
+    })
+    .await;
 }
