@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
 
+use crate::admin::{ChannelCommand, NodesArgs, TombstoneArgs, TopicCommand};
 use crate::completions::CompletionsArgs;
 use crate::exit::EXIT_CODES;
 use crate::publish::PubArgs;
@@ -29,6 +30,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Pub(PubArgs),
     Tail(TailArgs),
+    Topic(TopicCommand),
+    Channel(ChannelCommand),
+    Nodes(NodesArgs),
+    Tombstone(TombstoneArgs),
     Completions(CompletionsArgs),
 }
 

@@ -1,7 +1,8 @@
 //! NSQ at a terminal.
 
-#![allow(dead_code, reason = "the commands that use the rest come next")]
+#![allow(dead_code, reason = "the servers and the client's TLS, which use the rest, come next")]
 
+mod admin;
 mod base64;
 mod cli;
 mod cluster;
@@ -14,6 +15,7 @@ mod logging;
 mod options;
 mod output;
 mod publish;
+mod table;
 mod tail;
 mod time;
 
@@ -48,6 +50,10 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         match cli.command {
             Command::Pub(args) => publish::run(args, config).await,
             Command::Tail(args) => tail::run(args, config).await,
+            Command::Topic(command) => admin::topic::run(command, config).await,
+            Command::Channel(command) => admin::channel::run(command, config).await,
+            Command::Nodes(args) => admin::nodes::run(args, config).await,
+            Command::Tombstone(args) => admin::tombstone::run(args, config).await,
             Command::Completions(args) => completions::run(&args),
         }
     });

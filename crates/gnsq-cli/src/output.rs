@@ -29,6 +29,11 @@ pub(crate) fn may_colour() -> bool {
         && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// Whether stdout may have colours.
+pub(crate) fn colours_stdout() -> bool {
+    stdout_is_terminal() && may_colour()
+}
+
 /// Writes `text` to stdout at once.
 pub(crate) fn print(text: impl AsRef<[u8]>) -> io::Result<()> {
     let mut stdout = io::stdout().lock();

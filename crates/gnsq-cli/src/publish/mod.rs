@@ -158,11 +158,11 @@ pub(crate) async fn run(args: PubArgs, config: Option<&Path>) -> Result<Exit, Fa
 
 async fn connect(connection: &Connection, settings: &Settings) -> Result<Destination, Failure> {
     let mut addresses = connection.tcp_addresses().to_vec();
-    let (nodes, failures) = cluster::nodes(&connection.lookupds).await?;
-    for failure in failures {
+    let found = cluster::nodes(&connection.lookupds).await?;
+    for (_, failure) in found.failures {
         output::complain(failure);
     }
-    for node in nodes {
+    for node in found.answers {
         if let Some(Ok(address)) = node.producer.tcp_address().map(|address| address.parse::<Address>())
             && !addresses.contains(&address)
         {

@@ -92,7 +92,7 @@ pub(crate) async fn run(args: TailArgs, config: Option<&Path>) -> Result<Exit, F
         attempts: args.attempts,
         id: args.id,
         harmless: terminal,
-        colour: terminal && output::may_colour(),
+        colour: output::colours_stdout(),
     };
     let connection = args.connection.resolve(Uses::Tcp, config)?;
     let mut readers = Readers {

@@ -14,7 +14,7 @@ use crate::exit::Failure;
 /// All topics that any nsqlookupd knows.
 pub(super) async fn known(lookupds: &[LookupdClient]) -> Result<BTreeSet<TopicName>, Failure> {
     let found = cluster::ask_all(lookupds, async |lookupd| lookupd.topics().await).await?;
-    for failure in &found.failures {
+    for (_, failure) in &found.failures {
         tracing::warn!("{failure}");
     }
     Ok(found.answers.into_iter().flatten().collect())
