@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::error::ServerError;
+use crate::error::{ErrorCode, ServerError};
 use crate::message::{MessageFrame, MessageId};
 
 /// The answer of most commands that succeed.
@@ -58,6 +58,18 @@ pub fn encode_message(timestamp: i64, attempts: u16, id: MessageId, body: &[u8],
 /// Appends the bytes of a response ([`Frame::Response`]).
 pub fn encode_response(data: &[u8], out: &mut BytesMut) {
     encode_data(RESPONSE, data, out);
+}
+
+/// Appends the bytes of an error ([`Frame::Error`]) whose text may be any bytes, as nsqd quotes what it doesn't know.
+pub fn encode_error(code: &ErrorCode, text: &[u8], out: &mut BytesMut) {
+    let code = code.as_str().as_bytes();
+    let space: &[u8] = if text.is_empty() { b"" } else { b" " };
+    out.reserve(HEADER + code.len() + space.len() + text.len());
+    out.put_u32(wire_size(code.len() + space.len() + text.len()));
+    out.put_i32(ERROR);
+    for piece in [code, space, text] {
+        out.put_slice(piece);
+    }
 }
 
 /// Why bytes are no frame. The stream can't be read any further after it.

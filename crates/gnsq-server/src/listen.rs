@@ -14,6 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 
+use crate::error::StartError;
+
 /// Where to listen: `host:port` (port 0 for a free one), or the path of a unix socket.
 ///
 /// ```
@@ -157,6 +159,17 @@ impl Listener {
                 Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no unix sockets"))
             }
         }
+    }
+
+    /// Binds, and tells the address with its port; `what` is for the error.
+    pub(crate) async fn listen(
+        what: &'static str,
+        address: &ListenAddress,
+    ) -> Result<(Self, BoundAddress), StartError> {
+        let failed = |source| StartError::Listen { what, address: address.clone(), source };
+        let listener = Self::bind(address).await.map_err(failed)?;
+        let bound = listener.address().map_err(failed)?;
+        Ok((listener, bound))
     }
 
     pub(crate) fn address(&self) -> io::Result<BoundAddress> {

@@ -1,6 +1,20 @@
 //! TLS as a server offers it.
 
+mod acceptor;
+mod certificate;
+mod client_auth;
+mod names;
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
+
+pub use self::acceptor::TlsError;
+pub(crate) use self::{
+    acceptor::acceptor,
+    certificate::common_name,
+    names::{cipher_suite_name, version_name},
+};
 
 /// How an nsqd offers TLS.
 #[derive(Debug, Clone)]
@@ -17,6 +31,16 @@ pub struct TlsOptions {
     pub required: TlsRequired,
     /// The oldest version that is spoken. Default: 1.2, the oldest there is here.
     pub min_version: TlsVersion,
+}
+
+impl TlsOptions {
+    /// Who has to use TLS: everyone, also of HTTP, where clients must show a certificate and nothing else is said.
+    pub(crate) fn effective_required(&self) -> TlsRequired {
+        match (self.required, self.client_auth) {
+            (TlsRequired::No, ClientAuth::Require | ClientAuth::RequireVerify) => TlsRequired::All,
+            (required, _) => required,
+        }
+    }
 }
 
 /// PEM text, or the file that has it.

@@ -1,29 +1,56 @@
 //! Everything that an nsqd holds: topics, clients, limits.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use gnsq_proto::{ChannelName, TopicName};
+use gnsq_proto::TopicName;
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 use super::alarms::Alarms;
+use super::auth::Authority;
 use super::budget::{Budget, Meter, Refused};
 use super::client::Client;
+use super::lookup::LookupPeers;
 use super::message::Now;
 use super::options::NsqdOptions;
+use super::settings::Settings;
 use super::topic::Topic;
 use crate::clock::Clock;
+use crate::listen::BoundAddress;
 
 /// An nsqd without its sockets.
 #[derive(Debug)]
 pub(super) struct Broker {
     shared: Arc<Shared>,
-    started_unix: i64,
+    surroundings: Surroundings,
+    settings: Settings,
+    started: Now,
     topics: RwLock<FxHashMap<TopicName, Arc<Topic>>>,
     clients: Mutex<FxHashMap<u64, Arc<Client>>>,
 }
+
+/// What an nsqd has around it.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    pub(super) tcp_address: BoundAddress,
+    pub(super) http_address: BoundAddress,
+    pub(super) https_address: Option<BoundAddress>,
+    /// For clients that ask for TLS.
+    pub(super) tls: Option<Acceptor>,
+    /// Who says what a client may do; without one, everything.
+    pub(super) authority: Option<Authority>,
+    /// Who knows which channels a new topic has elsewhere.
+    pub(super) lookup: Arc<LookupPeers>,
+}
+
+/// A [`TlsAcceptor`], which has nothing to show.
+#[derive(Clone)]
+pub(super) struct Acceptor(pub(super) TlsAcceptor);
 
 /// What topics and channels need of their nsqd.
 #[derive(Debug)]
@@ -38,8 +65,9 @@ pub(super) struct Shared {
 }
 
 impl Broker {
-    pub(super) fn new(options: NsqdOptions) -> Arc<Self> {
-        let started_unix = options.clock.unix_nanos() / NANOS;
+    pub(super) fn new(options: NsqdOptions, surroundings: Surroundings) -> Arc<Self> {
+        let started = Now::read(&options.clock);
+        let settings = Settings::new(&options);
         let shared = Shared {
             budget: Arc::new(Budget::new(options.max_messages, options.max_bytes)),
             topics: Meter::new(options.max_topics),
@@ -49,11 +77,26 @@ impl Broker {
             keys: AtomicU64::new(1),
             options,
         };
-        Arc::new(Self { shared: Arc::new(shared), started_unix, topics: RwLock::default(), clients: Mutex::default() })
+        Arc::new(Self {
+            surroundings,
+            shared: Arc::new(shared),
+            settings,
+            started,
+            topics: RwLock::default(),
+            clients: Mutex::default(),
+        })
     }
 
     pub(super) fn options(&self) -> &NsqdOptions {
         &self.shared.options
+    }
+
+    pub(super) fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -70,7 +113,11 @@ impl Broker {
 
     /// Seconds since the Unix epoch.
     pub(super) fn started_unix(&self) -> i64 {
-        self.started_unix
+        self.started.unix_nanos / NANOS
+    }
+
+    pub(super) fn uptime(&self) -> Duration {
+        self.clock().now().since(self.started.tick)
     }
 
     pub(super) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
@@ -89,9 +136,15 @@ impl Broker {
         if !self.shared.topics.take(1) {
             return Err(Refused::Topics(self.shared.topics.limit()));
         }
-        let topic = Topic::new(name.clone(), self, false);
+        // The channels that it has elsewhere shall have all of its messages.
+        let held = !self.surroundings.lookup.is_empty();
+        let topic = Topic::new(name.clone(), self, held);
         topics.insert(name.clone(), topic.clone());
         drop(topics);
+        if held {
+            let (lookup, topic) = (self.surroundings.lookup.clone(), topic.clone());
+            tokio::spawn(async move { lookup.prepare(&topic).await });
+        }
         self.shared.changed();
         Ok(topic)
     }
@@ -122,11 +175,6 @@ impl Broker {
         topics
     }
 
-    /// What exists, for those who tell others.
-    pub(super) fn names(&self) -> Vec<(TopicName, Vec<ChannelName>)> {
-        self.topics().iter().map(|topic| (topic.name().clone(), topic.channel_names())).collect()
-    }
-
     /// Changes whenever a topic or a channel comes or goes.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changes.subscribe()
@@ -149,6 +197,12 @@ impl Broker {
         let mut clients: Vec<_> = self.clients.lock().values().cloned().collect();
         clients.sort_unstable_by_key(|client| client.id());
         clients
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsAcceptor")
     }
 }
 

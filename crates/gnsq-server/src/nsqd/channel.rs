@@ -52,7 +52,7 @@ pub(super) struct State {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(super) enum SubscribeError {
     /// The text is nsqd's.
-    #[error("channel consumers for {topic}:{channel} exceeds limit of {limit}")]
+    #[error("consumers for {topic}:{channel} exceeds limit of {limit}")]
     TooManyConsumers { topic: TopicName, channel: ChannelName, limit: usize },
     /// Whoever meets it looks the channel up again.
     #[error("the channel was deleted")]

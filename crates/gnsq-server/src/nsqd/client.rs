@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gnsq_proto::TopicName;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
+
+pub(super) use super::stats::ClientState;
 
 /// A connection of the TCP protocol.
 #[derive(Debug)]
@@ -17,7 +19,7 @@ pub(super) struct Client {
     connected_unix: i64,
     bell: Notify,
     closed: AtomicBool,
-    state: AtomicU8,
+    state: Mutex<ClientState>,
     identity: Mutex<ClientIdentity>,
     published: Mutex<Vec<(TopicName, u64)>>,
 }
@@ -37,7 +39,7 @@ pub(super) struct ClientIdentity {
 }
 
 /// What a TLS handshake agreed on, as nsqd writes it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct TlsIdentity {
     pub(super) version: String,
     pub(super) cipher_suite: String,
@@ -46,18 +48,10 @@ pub(super) struct TlsIdentity {
 }
 
 /// Who an auth server says the client is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct AuthIdentity {
     pub(super) identity: String,
     pub(super) identity_url: String,
-}
-
-/// How far a connection has come; the numbers are those of `/stats`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ClientState {
-    Init = 0,
-    Subscribed = 3,
-    Closing = 4,
 }
 
 impl Client {
@@ -68,7 +62,7 @@ impl Client {
             connected_unix,
             bell: Notify::new(),
             closed: AtomicBool::new(false),
-            state: AtomicU8::new(ClientState::Init as u8),
+            state: Mutex::default(),
             identity: Mutex::default(),
             published: Mutex::default(),
         })
@@ -82,6 +76,11 @@ impl Client {
     /// Nothing for one on a unix socket.
     pub(super) fn remote(&self) -> Option<SocketAddr> {
         self.remote
+    }
+
+    /// What logs call it.
+    pub(super) fn name(&self) -> String {
+        self.remote.map_or_else(|| "unix".to_owned(), |remote| remote.to_string())
     }
 
     /// Seconds since the Unix epoch.
@@ -110,11 +109,11 @@ impl Client {
     }
 
     pub(super) fn set_state(&self, state: ClientState) {
-        self.state.store(state as u8, Ordering::Relaxed);
+        *self.state.lock() = state;
     }
 
-    pub(super) fn state(&self) -> u8 {
-        self.state.load(Ordering::Relaxed)
+    pub(super) fn state(&self) -> ClientState {
+        *self.state.lock()
     }
 
     pub(super) fn identity(&self) -> MutexGuard<'_, ClientIdentity> {
@@ -134,6 +133,10 @@ impl Client {
             None if published.len() < MAX_PUBLISHED => published.push((topic.clone(), messages)),
             None => {}
         }
+    }
+
+    pub(super) fn has_published(&self) -> bool {
+        !self.published.lock().is_empty()
     }
 
     /// How many messages it has published, by topic.

@@ -10,12 +10,13 @@ use gnsq_proto::limits::{
 use super::NsqdBuilder;
 use crate::clock::Clock;
 use crate::listen::ListenAddress;
+use crate::log_level::LogLevel;
 use crate::tls::TlsOptions;
 
 /// Makes the options' fields, their defaults, and a builder's method for each.
 macro_rules! options {
     ($($(#[$doc:meta])* $name:ident: $type:ty = $default:expr,)*) => {
-        /// The options of an `Nsqd`, named as nsqd's flags.
+        /// The options of an [`Nsqd`](super::Nsqd), named as nsqd's flags.
         #[derive(Debug, Clone)]
         #[non_exhaustive]
         pub struct NsqdOptions {
@@ -41,10 +42,10 @@ macro_rules! options {
 options! {
     /// Where the TCP protocol is spoken. Default: a free port of 127.0.0.1.
     tcp_address: ListenAddress = ListenAddress::free_port(),
-    /// Where the HTTP API is; `None` for nowhere. Default: a free port of 127.0.0.1.
-    http_address: Option<ListenAddress> = Some(ListenAddress::free_port()),
+    /// Where the HTTP API is. Default: a free port of 127.0.0.1.
+    http_address: ListenAddress = ListenAddress::free_port(),
     /// Where the HTTP API is under TLS, if [`tls`](Self::tls) is set. Default: a free port of 127.0.0.1.
-    https_address: Option<ListenAddress> = Some(ListenAddress::free_port()),
+    https_address: ListenAddress = ListenAddress::free_port(),
     /// The host that clients are told to connect to. Default: 127.0.0.1.
     broadcast_address: String = "127.0.0.1".to_owned(),
     /// The TCP port that clients are told; 0 for the one that it listens on. Default: 0.
@@ -114,6 +115,8 @@ options! {
     max_channels: usize = 100_000,
     /// How many connections of the TCP protocol there can be at a time; further ones are closed. Default: 100,000.
     max_connections: usize = 100_000,
+    /// What is told of how much the program logs; the nsqd itself only keeps it. Default: info.
+    log_level: LogLevel = LogLevel::Info,
     /// The clock that all timers follow. Default: the system's.
     clock: Clock = Clock::system(),
 }

@@ -91,9 +91,10 @@ impl Supervisor {
         // A connection that can't be used, or isn't waited for any more, doesn't stay open.
         let mut guard = CloseOnDrop { connection: &connection, keep: false };
         connection.identify().await?;
-        if connection.identified().is_some_and(|response| response.auth_required) {
+        if connection.requires_auth() && self.config.security.auth_secret.is_none() {
             return Err(Error::AuthRequired { address: self.address.clone() });
         }
+        connection.authenticate().await?;
         session.prepare(&connection).await?;
         guard.keep = true;
         drop(guard);
