@@ -5,10 +5,11 @@
 //! - [`connection`]: one client connection as a state machine that is given bytes and the time.
 //! - [`rdy`]: who may be sent how many messages; [`backoff`]: when a failing consumer slows down, and by how much.
 //! - `compress`, with the features `snappy` and `deflate`: how bytes travel compressed.
-//! - [`name`], [`message`], [`identify`], [`error`], [`limits`]: the nouns.
+//! - [`name`], [`message`], [`identify`], [`auth`], [`error`], [`limits`]: the nouns.
 //!
 //! The crate `gnsq` makes a client of it.
 
+pub mod auth;
 pub mod backoff;
 pub mod command;
 #[cfg(any(feature = "snappy", feature = "deflate"))]
@@ -25,6 +26,7 @@ mod outgoing;
 pub mod rdy;
 mod secret;
 
+pub use auth::AuthResponse;
 pub use backoff::{Backoff, BackoffStrategy, BackoffTimer, ExponentialBackoff, Phase};
 pub use command::Command;
 pub use connection::Connection;

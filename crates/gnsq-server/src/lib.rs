@@ -1,5 +1,6 @@
 //! nsqd and nsqlookupd in memory, to embed in tests and demos.
 
+mod accept;
 mod clock;
 mod error;
 mod http;
@@ -7,6 +8,7 @@ mod json;
 mod listen;
 mod log_level;
 mod nsqd;
+mod nsqlookupd;
 mod tls;
 mod version;
 
@@ -18,5 +20,6 @@ pub use nsqd::{
     ChannelStats, ClientState, ClientStats, E2eLatency, MemoryStats, Nsqd, NsqdBuilder, NsqdOptions, PubCount, Stats,
     TopicStats,
 };
+pub use nsqlookupd::{Nsqlookupd, NsqlookupdBuilder, Producer, TopicRegistration};
 pub use tls::{ClientAuth, PemSource, TlsError, TlsOptions, TlsRequired, TlsVersion};
 pub use version::{NSQ_VERSION, version_line};

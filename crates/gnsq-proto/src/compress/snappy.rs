@@ -14,7 +14,7 @@ pub(super) struct Snappy {
     got_identifier: bool,
     /// How many bytes of a chunk that doesn't matter are still to come.
     skip: usize,
-    /// What of a chunk was beyond the limit.
+    /// What is left of a chunk that was beyond the limit.
     rest: BytesMut,
 }
 
@@ -117,7 +117,8 @@ impl Snappy {
         if fits { Ok(Some((kind, len))) } else { Err(CompressError::ChunkSize { kind, len }) }
     }
 
-    /// Reads a complete chunk; returns how many bytes it has appended to `out`, `limit` at the most.
+    /// Reads a complete chunk; returns how many bytes it has appended to `out`. What is beyond the limit becomes `rest`,
+    /// which is empty.
     fn chunk(&mut self, kind: u8, data: &[u8], out: &mut BytesMut, limit: usize) -> Result<usize, CompressError> {
         if kind == IDENTIFIER {
             if data != &IDENTIFIER_CHUNK[HEADER..] {
@@ -128,31 +129,29 @@ impl Snappy {
         }
         let (checksum, data) = data.split_at(CHECKSUM);
         let expected = u32::from_le_bytes(checksum.try_into().expect("split there"));
-        let start = out.len();
+        let damaged = |error: snap::Error| CompressError::Snappy(error.to_string());
+        let len = if kind == UNCOMPRESSED { data.len() } else { decompress_len(data).map_err(damaged)? };
+        if len > MAX_DATA {
+            return Err(CompressError::Snappy(format!("it stands for {len} bytes")));
+        }
+        let fits = len <= limit;
+        let target = if fits { out } else { &mut self.rest };
+        let start = target.len();
         if kind == UNCOMPRESSED {
-            out.put_slice(data);
+            target.put_slice(data);
         } else {
-            let damaged = |error: snap::Error| CompressError::Snappy(error.to_string());
-            let len = decompress_len(data).map_err(damaged)?;
-            if len > MAX_DATA {
-                return Err(CompressError::Snappy(format!("it stands for {len} bytes")));
-            }
-            out.put_bytes(0, len);
-            if let Err(error) = self.decoder.decompress(data, &mut out[start..]) {
-                out.truncate(start);
+            target.put_bytes(0, len);
+            if let Err(error) = self.decoder.decompress(data, &mut target[start..]) {
+                target.truncate(start);
                 return Err(damaged(error));
             }
         }
-        let found = masked_checksum(&out[start..]);
+        let found = masked_checksum(&target[start..]);
         if found != expected {
-            out.truncate(start);
+            target.truncate(start);
             return Err(CompressError::Checksum { expected, found });
         }
-        let part = limit.min(out.len() - start);
-        self.rest.clear();
-        self.rest.put_slice(&out[start + part..]);
-        out.truncate(start + part);
-        Ok(part)
+        Ok(if fits { len } else { 0 })
     }
 }
 

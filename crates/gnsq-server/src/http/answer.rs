@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 
 /// A refusal: its status, and the code that is its `message`.
@@ -59,18 +60,40 @@ impl HttpError {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        with_json(self.status, &serde_json::json!({ "message": self.code }))
+        let mut response = with_json(self.status, &serde_json::json!({ "message": self.code }));
+        if self.status == StatusCode::PAYLOAD_TOO_LARGE {
+            // Go has kept the older name.
+            response.extensions_mut().insert(ReasonPhrase::from_static(b"Request Entity Too Large"));
+        }
+        response
     }
 }
 
 fn with_json(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
-        Ok(body) => (status, [(CONTENT_TYPE, JSON), NSQ], body).into_response(),
+        Ok(body) => (status, [(CONTENT_TYPE, JSON), NSQ], escape(body)).into_response(),
         Err(error) => {
             tracing::error!(%error, "an HTTP answer can't be written as JSON");
             (StatusCode::INTERNAL_SERVER_ERROR, [NSQ]).into_response()
         }
     }
+}
+
+/// Go writes these so that a browser never takes them for HTML. In JSON they occur within strings only.
+fn escape(json: Vec<u8>) -> Vec<u8> {
+    if !json.iter().any(|byte| b"<>&".contains(byte)) {
+        return json;
+    }
+    let mut escaped = Vec::with_capacity(json.len() + 16);
+    for byte in json {
+        match byte {
+            b'<' => escaped.extend_from_slice(b"\\u003c"),
+            b'>' => escaped.extend_from_slice(b"\\u003e"),
+            b'&' => escaped.extend_from_slice(b"\\u0026"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");

@@ -1,20 +1,18 @@
 //! Serves HTTP on a listener until it is told to stop.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use crate::accept::{accept_each, close};
 use crate::listen::{Listener, Socket};
 
 /// Answers whoever comes to `listener`, under TLS if `tls` is given, until `stop` is cancelled; then every connection
@@ -32,34 +30,13 @@ async fn serve_at_most(
     router: Router,
     stop: CancellationToken,
 ) {
-    let tasks = TaskTracker::new();
-    let places = Arc::new(Semaphore::new(max_connections));
-    let accept = async {
-        loop {
-            let socket = match listener.accept().await {
-                Ok((socket, _)) => socket,
-                Err(error) => {
-                    tracing::warn!(%error, "an HTTP connection can't be accepted");
-                    sleep(AFTER_ACCEPT_ERROR).await;
-                    continue;
-                }
-            };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                tracing::warn!(max_connections, "an HTTP connection is refused: there are too many");
-                refuse(socket, tls.is_some());
-                continue;
-            };
-            let connection = connection(socket, tls.clone(), router.clone());
-            let stop = stop.clone();
-            tasks.spawn(async move {
-                stop.run_until_cancelled(connection).await;
-                drop(place);
-            });
+    let refuse = |socket| {
+        if tls.is_none() {
+            refuse(socket);
         }
     };
-    let _: Option<()> = stop.run_until_cancelled(accept).await;
-    tasks.close();
-    tasks.wait().await;
+    let serve = |socket, _| connection(socket, tls.clone(), router.clone());
+    accept_each(listener, max_connections, stop, serve, refuse).await;
 }
 
 async fn connection(socket: Socket, tls: Option<TlsAcceptor>, router: Router) {
@@ -85,28 +62,11 @@ async fn speak(socket: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
     if let Err(error) = poll_fn(|cx| connection.poll_without_shutdown(cx)).await {
         tracing::debug!(%error, "an HTTP connection failed");
     }
-    let mut socket = connection.into_parts().io.into_inner();
-    // Closing a socket with something unread in it would take back the answer that has just been sent.
-    let drain = async {
-        socket.shutdown().await?;
-        let mut unread = [0; 4096];
-        let mut left = MAX_DRAINED;
-        while left > 0 {
-            match socket.read(&mut unread).await? {
-                0 => break,
-                read => left = left.saturating_sub(read),
-            }
-        }
-        std::io::Result::Ok(())
-    };
-    let _ = timeout(DRAIN_TIMEOUT, drain).await;
+    close(connection.into_parts().io.into_inner()).await;
 }
 
 /// Says so if it can be said without waiting.
-fn refuse(socket: Socket, tls: bool) {
-    if tls {
-        return;
-    }
+fn refuse(socket: Socket) {
     let _ = match socket {
         Socket::Tcp(socket) => socket.try_write(TOO_MANY),
         #[cfg(unix)]
@@ -133,23 +93,19 @@ const MAX_HEADER: usize = 32 * 1024;
 /// Bytes read at a time, of a header or a body.
 const MAX_BUFFER: usize = 64 * 1024;
 
-/// When the process has no descriptor left, others must close before another try makes sense.
-const AFTER_ACCEPT_ERROR: Duration = Duration::from_millis(50);
-
-const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
-
-const MAX_DRAINED: usize = 1024 * 1024;
-
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::sync::Arc;
 
     use axum::routing::{get, post};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
     use super::super::{BodyError, HttpError, json, read_body, text, with_fallbacks};
     use super::*;
     use crate::listen::ListenAddress;
+    use crate::tls::{ClientAuth, PemSource, TlsOptions, TlsRequired, TlsVersion, acceptor};
 
     struct Server {
         address: SocketAddr,
@@ -201,14 +157,7 @@ mod tests {
             )
             .route("/config/{option}", get(async || "GET").put(async || "PUT"))
             .route("/debug/pprof/", get(async || "pprof"))
-            .route(
-                "/panic",
-                get(async || {
-                    if true {
-                        panic!("a test's panic")
-                    }
-                }),
-            )
+            .route("/panic", get(async || assert_eq!(1, 2, "a test's panic")))
             .route("/never", get(std::future::pending::<()>))
     }
 
@@ -348,5 +297,54 @@ mod tests {
         server.task.await.unwrap();
         assert_eq!(waiting.read(&mut [0; 1]).await.unwrap_or(0), 0);
         TcpStream::connect(server.address).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn requests_come_over_tls_too() {
+        let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let options = TlsOptions {
+            certificate: PemSource::Text(key.cert.pem().into()),
+            key: PemSource::Text(key.signing_key.serialize_pem().into()),
+            root_ca: None,
+            client_auth: ClientAuth::None,
+            required: TlsRequired::No,
+            min_version: TlsVersion::Tls12,
+        };
+        let listener = Listener::bind(&ListenAddress::free_port()).await.unwrap();
+        let address = listener.address().unwrap().tcp().unwrap();
+        let stop = CancellationToken::new();
+        let tls = acceptor(&options).unwrap();
+        tokio::spawn(serve(listener, Some(tls), with_fallbacks(routes()), stop.clone()));
+        let _stop = stop.drop_guard();
+
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(key.cert.der().clone()).unwrap();
+        let client = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+        let socket = TcpStream::connect(address).await.unwrap();
+        let mut socket = connector.connect("localhost".try_into().unwrap(), socket).await.unwrap();
+        socket.write_all(b"GET /ping HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.ends_with("\r\n\r\nOK"), "{answer}");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn requests_come_over_a_unix_socket_too() {
+        let path = std::env::temp_dir().join(format!("gnsq-http-{}.sock", std::process::id()));
+        let listener = Listener::bind(&ListenAddress::Unix(path.clone())).await.unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(serve(listener, None, with_fallbacks(routes()), stop.clone()));
+        let _stop = stop.drop_guard();
+        let mut socket = tokio::net::UnixStream::connect(path).await.unwrap();
+        socket.write_all(b"GET /ping HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("\r\n\r\nOK"), "{answer}");
     }
 }

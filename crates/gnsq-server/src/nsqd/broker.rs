@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gnsq_proto::{ChannelName, TopicName};
+use gnsq_proto::TopicName;
 use parking_lot::{Mutex, RwLock};
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
@@ -15,6 +15,7 @@ use super::alarms::Alarms;
 use super::auth::Authority;
 use super::budget::{Budget, Meter, Refused};
 use super::client::Client;
+use super::lookup::LookupPeers;
 use super::message::Now;
 use super::options::NsqdOptions;
 use super::settings::Settings;
@@ -43,6 +44,8 @@ pub(super) struct Surroundings {
     pub(super) tls: Option<Acceptor>,
     /// Who says what a client may do; without one, everything.
     pub(super) authority: Option<Authority>,
+    /// Who knows which channels a new topic has elsewhere.
+    pub(super) lookup: Arc<LookupPeers>,
 }
 
 /// A [`TlsAcceptor`], which has nothing to show.
@@ -133,9 +136,15 @@ impl Broker {
         if !self.shared.topics.take(1) {
             return Err(Refused::Topics(self.shared.topics.limit()));
         }
-        let topic = Topic::new(name.clone(), self, false);
+        // The channels that it has elsewhere shall have all of its messages.
+        let held = !self.surroundings.lookup.is_empty();
+        let topic = Topic::new(name.clone(), self, held);
         topics.insert(name.clone(), topic.clone());
         drop(topics);
+        if held {
+            let (lookup, topic) = (self.surroundings.lookup.clone(), topic.clone());
+            tokio::spawn(async move { lookup.prepare(&topic).await });
+        }
         self.shared.changed();
         Ok(topic)
     }
@@ -166,11 +175,6 @@ impl Broker {
         topics
     }
 
-    /// What exists, for those who tell others.
-    pub(super) fn names(&self) -> Vec<(TopicName, Vec<ChannelName>)> {
-        self.topics().iter().map(|topic| (topic.name().clone(), topic.channel_names())).collect()
-    }
-
     /// Changes whenever a topic or a channel comes or goes.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changes.subscribe()
@@ -186,10 +190,6 @@ impl Broker {
 
     pub(super) fn remove_client(&self, id: u64) {
         self.clients.lock().remove(&id);
-    }
-
-    pub(super) fn connections(&self) -> usize {
-        self.clients.lock().len()
     }
 
     /// All connections, the oldest first.

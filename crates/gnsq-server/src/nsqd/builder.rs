@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::auth::Authority;
 use super::broker::{Acceptor, Broker, Surroundings};
-use super::http::Api;
-use super::{Nsqd, NsqdOptions, connection};
+use super::lookup::LookupPeers;
+use super::{Nsqd, NsqdOptions, connection, http};
+use crate::Nsqlookupd;
+use crate::accept::accept_each;
 use crate::error::StartError;
 use crate::http::serve;
 use crate::listen::Listener;
@@ -29,6 +30,12 @@ impl NsqdBuilder {
         Self { options }
     }
 
+    /// Registers with this nsqlookupd, besides those already given.
+    pub fn lookupd(mut self, lookupd: &Nsqlookupd) -> Self {
+        self.options.lookupd_tcp_addresses.push(lookupd.tcp_address());
+        self
+    }
+
     /// Starts it on the current tokio runtime, and returns as soon as it listens.
     ///
     /// # Errors
@@ -43,27 +50,33 @@ impl NsqdBuilder {
         check(&options)?;
         let tls = options.tls.as_ref().map(acceptor).transpose()?;
         let authority = authority(&options)?;
+        let lookup = lookup(&options)?;
         let tcp = Listener::listen("TCP", &options.tcp_address).await?;
-        let http = Listener::listen("HTTP", &options.http_address).await?;
+        let plain = Listener::listen("HTTP", &options.http_address).await?;
         let https = match &tls {
             Some(_) => Some(Listener::listen("HTTPS", &options.https_address).await?),
             None => None,
         };
         let surroundings = Surroundings {
             tcp_address: tcp.1,
-            http_address: http.1,
+            http_address: plain.1,
             https_address: https.as_ref().map(|(_, address)| address.clone()),
             tls: tls.clone().map(Acceptor),
             authority,
+            lookup: lookup.clone(),
         };
         let broker = Broker::new(options, surroundings);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(accept(tcp.0, broker.clone(), stop.clone(), tasks.clone()));
-        let api = Api::new(&broker);
-        tasks.spawn(serve(http.0, None, api.clone().plain_router(), stop.clone()));
+        let serve_client = {
+            let (broker, stop) = (broker.clone(), stop.clone());
+            move |socket, peer| connection::serve(socket, peer, broker.clone(), stop.clone())
+        };
+        tasks.spawn(accept_each(tcp.0, broker.options().max_connections, stop.clone(), serve_client, drop));
+        tasks.spawn(serve(plain.0, None, http::plain_router(broker.clone()), stop.clone()));
         if let Some((https, _)) = https {
-            tasks.spawn(serve(https, tls, api.router(), stop.clone()));
+            tasks.spawn(serve(https, tls, http::router(broker.clone()), stop.clone()));
         }
+        tasks.spawn(lookup.run(broker.clone(), stop.clone()));
         tasks.spawn({
             let (broker, stop) = (broker.clone(), stop.clone());
             async move {
@@ -75,30 +88,6 @@ impl NsqdBuilder {
     }
 }
 
-/// Takes the connections of the TCP protocol.
-async fn accept(listener: Listener, broker: Arc<Broker>, stop: CancellationToken, tasks: TaskTracker) {
-    let accepting = async {
-        loop {
-            match listener.accept().await {
-                Ok((socket, peer)) => {
-                    let limit = broker.options().max_connections;
-                    if broker.connections() >= limit {
-                        tracing::warn!(limit, "TCP: a connection is refused: there are max_connections already");
-                        continue;
-                    }
-                    tasks.spawn(connection::serve(socket, peer, broker.clone(), stop.clone()));
-                }
-                Err(error) => {
-                    // Out of file descriptors, most likely: some will be closed.
-                    tracing::warn!(%error, "TCP: a connection can't be accepted");
-                    sleep(ACCEPT_AGAIN).await;
-                }
-            }
-        }
-    };
-    stop.run_until_cancelled(accepting).await;
-}
-
 fn authority(options: &NsqdOptions) -> Result<Option<Authority>, StartError> {
     if options.auth_http_addresses.is_empty() {
         return Ok(None);
@@ -107,6 +96,11 @@ fn authority(options: &NsqdOptions) -> Result<Option<Authority>, StartError> {
     Authority::new(&options.auth_http_addresses, connect, request, options.clock.clone())
         .map(Some)
         .map_err(|error| StartError::Option { option: "auth_http_addresses", reason: error.to_string() })
+}
+
+fn lookup(options: &NsqdOptions) -> Result<Arc<LookupPeers>, StartError> {
+    LookupPeers::new(options)
+        .map_err(|error| StartError::Option { option: "lookupd_tcp_addresses", reason: error.to_string() })
 }
 
 /// Refuses what can't be.
@@ -129,5 +123,3 @@ fn check(options: &NsqdOptions) -> Result<(), StartError> {
     }
     Ok(())
 }
-
-const ACCEPT_AGAIN: Duration = Duration::from_millis(50);

@@ -16,6 +16,7 @@ use super::channel::{Channel, SubscribeError};
 use super::client::Client;
 use super::consumers::Delivery;
 use super::in_flight::NotInFlight;
+use super::lookup::LookupPeers;
 use super::options::NsqdOptions;
 use super::subscription::Subscription;
 use super::topic::Topic;
@@ -48,6 +49,7 @@ impl Nsqd {
             https_address: None,
             tls: None,
             authority: None,
+            lookup: LookupPeers::new(&options).unwrap(),
         };
         Self { broker: Broker::new(options, surroundings), clock }
     }

@@ -14,6 +14,7 @@ mod engine_tests;
 mod gather;
 mod http;
 mod in_flight;
+mod lookup;
 mod message;
 mod options;
 mod settings;
@@ -24,6 +25,7 @@ mod topic;
 use std::fmt;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -35,6 +37,7 @@ pub use stats::{ChannelStats, ClientState, ClientStats, E2eLatency, MemoryStats,
 
 use crate::error::StartError;
 use crate::listen::BoundAddress;
+use crate::log_level::LogLevel;
 
 /// A running nsqd. Dropping it stops it, as [`shutdown`](Self::shutdown) does, without waiting for the end.
 ///
@@ -108,6 +111,11 @@ impl Nsqd {
     /// How it is at this moment: what `GET /stats` tells. A publish that was confirmed is in it.
     pub fn stats(&self) -> Stats {
         self.broker.stats(&StatsFilter::default())
+    }
+
+    /// The log level that is set over HTTP, and before that, the [option's](NsqdOptions::log_level).
+    pub fn log_level(&self) -> watch::Receiver<LogLevel> {
+        self.broker.settings().log_level.subscribe()
     }
 
     /// Stops listening, ends all connections, and waits until the last task has ended.

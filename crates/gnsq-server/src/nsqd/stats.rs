@@ -168,6 +168,7 @@ pub struct PubCount {
 
 /// How long messages take from being published to being finished: not measured, so this is what nsqd tells without
 /// `--e2e-processing-latency-percentile`.
+#[allow(clippy::manual_non_exhaustive, reason = "the private field is the null that nsqd writes")]
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct E2eLatency {
     /// How many messages were measured: always 0.

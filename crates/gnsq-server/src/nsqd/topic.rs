@@ -208,10 +208,6 @@ impl Topic {
         }
     }
 
-    pub(super) fn channel_names(&self) -> Vec<ChannelName> {
-        self.state.lock().channels.keys().cloned().collect()
-    }
-
     /// Makes sure that there is room, and counts what is published.
     fn admit(&self, state: &mut State, messages: usize, bytes: usize) -> Result<(), Refused> {
         if state.deleted {

@@ -6,14 +6,14 @@ use axum::extract::State;
 use axum::response::Response;
 use gnsq_proto::{ChannelName, TopicName};
 
-use super::Api;
 use crate::http::{HttpError, Query, done};
+use crate::nsqd::broker::Broker;
 use crate::nsqd::budget::Refused;
 use crate::nsqd::channel::Channel;
 use crate::nsqd::topic::Topic;
 
-pub(super) async fn create(State(api): State<Arc<Api>>, query: Query) -> Result<Response, HttpError> {
-    let (topic, channel) = topic_and_name(&api, &query)?;
+pub(super) async fn create(State(broker): State<Arc<Broker>>, query: Query) -> Result<Response, HttpError> {
+    let (topic, channel) = topic_and_name(&broker, &query)?;
     match topic.channel_or_create(&channel) {
         Ok(_) => Ok(done()),
         Err(Refused::Deleted) => Err(no_topic()),
@@ -21,38 +21,38 @@ pub(super) async fn create(State(api): State<Arc<Api>>, query: Query) -> Result<
     }
 }
 
-pub(super) async fn delete(State(api): State<Arc<Api>>, query: Query) -> Result<Response, HttpError> {
-    let (topic, channel) = topic_and_name(&api, &query)?;
+pub(super) async fn delete(State(broker): State<Arc<Broker>>, query: Query) -> Result<Response, HttpError> {
+    let (topic, channel) = topic_and_name(&broker, &query)?;
     if topic.delete_channel(channel.as_str()) { Ok(done()) } else { Err(no_channel()) }
 }
 
-pub(super) async fn empty(State(api): State<Arc<Api>>, query: Query) -> Result<Response, HttpError> {
-    existing(&api, &query)?.empty();
+pub(super) async fn empty(State(broker): State<Arc<Broker>>, query: Query) -> Result<Response, HttpError> {
+    existing(&broker, &query)?.empty();
     Ok(done())
 }
 
-pub(super) async fn pause(State(api): State<Arc<Api>>, query: Query) -> Result<Response, HttpError> {
-    existing(&api, &query)?.set_paused(true);
+pub(super) async fn pause(State(broker): State<Arc<Broker>>, query: Query) -> Result<Response, HttpError> {
+    existing(&broker, &query)?.set_paused(true);
     Ok(done())
 }
 
-pub(super) async fn unpause(State(api): State<Arc<Api>>, query: Query) -> Result<Response, HttpError> {
-    existing(&api, &query)?.set_paused(false);
+pub(super) async fn unpause(State(broker): State<Arc<Broker>>, query: Query) -> Result<Response, HttpError> {
+    existing(&broker, &query)?.set_paused(false);
     Ok(done())
 }
 
-fn existing(api: &Api, query: &Query) -> Result<Arc<Channel>, HttpError> {
-    let (topic, channel) = topic_and_name(api, query)?;
+fn existing(broker: &Broker, query: &Query) -> Result<Arc<Channel>, HttpError> {
+    let (topic, channel) = topic_and_name(broker, query)?;
     topic.channel(channel.as_str()).ok_or_else(no_channel)
 }
 
 /// Both names are judged before the topic is looked for.
-fn topic_and_name(api: &Api, query: &Query) -> Result<(Arc<Topic>, ChannelName), HttpError> {
+fn topic_and_name(broker: &Broker, query: &Query) -> Result<(Arc<Topic>, ChannelName), HttpError> {
     let topic = query.get("topic").ok_or(HttpError::bad_request("MISSING_ARG_TOPIC"))?;
     let topic = TopicName::new(topic).map_err(|_| HttpError::bad_request("INVALID_ARG_TOPIC"))?;
     let channel = query.get("channel").ok_or(HttpError::bad_request("MISSING_ARG_CHANNEL"))?;
     let channel = ChannelName::new(channel).map_err(|_| HttpError::bad_request("INVALID_ARG_CHANNEL"))?;
-    Ok((api.broker.topic(topic.as_str()).ok_or_else(no_topic)?, channel))
+    Ok((broker.topic(topic.as_str()).ok_or_else(no_topic)?, channel))
 }
 
 fn no_topic() -> HttpError {

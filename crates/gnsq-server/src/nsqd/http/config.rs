@@ -9,13 +9,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::Api;
 use crate::http::{BodyError, HttpError, done, json as json_answer, read_body, text};
 use crate::listen::BoundAddress;
-use crate::tls::{ClientAuth, PemSource, TlsRequired, TlsVersion};
+use crate::nsqd::broker::Broker;
+use crate::tls::{ClientAuth, PemSource, TlsOptions, TlsRequired, TlsVersion};
 
-pub(super) async fn read(State(api): State<Arc<Api>>, Path(option): Path<String>) -> Result<Response, HttpError> {
-    match value(&api, &option) {
+pub(super) async fn read(State(broker): State<Arc<Broker>>, Path(option): Path<String>) -> Result<Response, HttpError> {
+    match value(&broker, &option) {
         // Text comes without quotes, and nothing as nothing.
         Some(Value::String(value)) if value.is_empty() => Ok(done()),
         Some(Value::String(value)) => Ok(text(value)),
@@ -24,9 +24,9 @@ pub(super) async fn read(State(api): State<Arc<Api>>, Path(option): Path<String>
     }
 }
 
-pub(super) async fn write(state: State<Arc<Api>>, option: Path<String>, body: Body) -> Result<Response, HttpError> {
+pub(super) async fn write(state: State<Arc<Broker>>, option: Path<String>, body: Body) -> Result<Response, HttpError> {
     // nsqd's limit, and its status for an empty body.
-    let new = read_body(body, state.broker.options().max_msg_size).await.map_err(|error| match error {
+    let new = read_body(body, state.options().max_msg_size).await.map_err(|error| match error {
         BodyError::TooLarge => HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "INVALID_VALUE"),
         BodyError::Unreadable => HttpError::internal(),
     })?;
@@ -34,7 +34,7 @@ pub(super) async fn write(state: State<Arc<Api>>, option: Path<String>, body: Bo
         return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "INVALID_VALUE"));
     }
     let invalid = || HttpError::bad_request("INVALID_VALUE");
-    let settings = state.broker.settings();
+    let settings = state.settings();
     match option.as_str() {
         "log_level" => {
             let level = std::str::from_utf8(&new).ok().and_then(|level| level.parse().ok()).ok_or_else(invalid)?;
@@ -54,12 +54,11 @@ pub(super) async fn write(state: State<Arc<Api>>, option: Path<String>, body: Bo
 ///
 /// What this nsqd doesn't have (a disk queue, statsd, a queue scan and the like) is an option that it doesn't know,
 /// unless nsqd's own default says that it isn't used.
-fn value(api: &Api, option: &str) -> Option<Value> {
-    let options = api.broker.options();
-    let settings = api.broker.settings();
+fn value(broker: &Broker, option: &str) -> Option<Value> {
+    let (options, settings, around) = (broker.options(), broker.settings(), broker.surroundings());
     let tls = options.tls.as_ref();
-    let port = |told: u16, address: Option<&BoundAddress>| match told {
-        0 => address.and_then(BoundAddress::tcp).map_or(0, |address| address.port()),
+    let port = |told: u16, address: &BoundAddress| match told {
+        0 => address.tcp().map_or(0, |address| address.port()),
         told => told,
     };
     Some(match option {
@@ -69,8 +68,8 @@ fn value(api: &Api, option: &str) -> Option<Value> {
         "http_address" => json!(options.http_address.to_string()),
         "https_address" => json!(options.https_address.to_string()),
         "broadcast_address" => json!(options.broadcast_address),
-        "broadcast_tcp_port" => json!(port(options.broadcast_tcp_port, Some(&api.tcp))),
-        "broadcast_http_port" => json!(port(options.broadcast_http_port, api.http.as_ref())),
+        "broadcast_tcp_port" => json!(port(options.broadcast_tcp_port, &around.tcp_address)),
+        "broadcast_http_port" => json!(port(options.broadcast_http_port, &around.http_address)),
         "nsqlookupd_tcp_addresses" => json!(*settings.lookupd_tcp_addresses.borrow()),
         "auth_http_addresses" => json!(options.auth_http_addresses),
         "http_client_connect_timeout" => nanos(options.http_client_connect_timeout),
@@ -99,7 +98,7 @@ fn value(api: &Api, option: &str) -> Option<Value> {
             Some(ClientAuth::Require) => "require",
             Some(ClientAuth::RequireVerify) => "require-verify",
         }),
-        "tls_required" => json!(match tls.map(|tls| tls.required) {
+        "tls_required" => json!(match tls.map(TlsOptions::effective_required) {
             None | Some(TlsRequired::No) => 0,
             Some(TlsRequired::TcpHttps) => 1,
             Some(TlsRequired::All) => 2,

@@ -1,6 +1,5 @@
 //! What looks into Go's runtime, which isn't here.
 
-use axum::extract::Path;
 use axum::http::StatusCode;
 
 use crate::http::HttpError;
@@ -11,9 +10,5 @@ pub(super) async fn of_go() -> HttpError {
     HttpError::new(StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED")
 }
 
-/// Like [`of_go`] for a profile that nsqd has.
-pub(super) async fn profile(Path(name): Path<String>) -> HttpError {
-    if PROFILES.contains(&name.as_str()) { of_go().await } else { HttpError::not_found("NOT_FOUND") }
-}
-
-const PROFILES: [&str; 6] = ["block", "cmdline", "goroutine", "heap", "profile", "threadcreate"];
+/// The profiles that nsqd has.
+pub(super) const PROFILES: [&str; 6] = ["block", "cmdline", "goroutine", "heap", "profile", "threadcreate"];

@@ -6,9 +6,9 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::Api;
 use crate::http::json;
 use crate::listen::BoundAddress;
+use crate::nsqd::broker::Broker;
 use crate::version::NSQ_VERSION;
 
 #[derive(Serialize)]
@@ -29,15 +29,15 @@ struct Info<'a> {
     max_deflate_level: u8,
 }
 
-pub(super) async fn info(State(api): State<Arc<Api>>) -> Response {
-    let options = api.broker.options();
+pub(super) async fn info(State(broker): State<Arc<Broker>>) -> Response {
+    let (options, around) = (broker.options(), broker.surroundings());
     json(&Info {
         version: NSQ_VERSION,
         broadcast_address: &options.broadcast_address,
         hostname: &options.hostname,
-        http_port: port(api.http.as_ref()),
-        tcp_port: port(Some(&api.tcp)),
-        start_time: api.broker.started_unix(),
+        http_port: port(&around.http_address),
+        tcp_port: port(&around.tcp_address),
+        start_time: broker.started_unix(),
         max_heartbeat_interval: options.max_heartbeat_interval.as_nanos(),
         max_output_buffer_size: options.max_output_buffer_size,
         max_output_buffer_timeout: options.max_output_buffer_timeout.as_nanos(),
@@ -45,6 +45,6 @@ pub(super) async fn info(State(api): State<Arc<Api>>) -> Response {
     })
 }
 
-fn port(address: Option<&BoundAddress>) -> i32 {
-    address.and_then(BoundAddress::tcp).map_or(-1, |address| address.port().into())
+fn port(address: &BoundAddress) -> i32 {
+    address.tcp().map_or(-1, |address| address.port().into())
 }

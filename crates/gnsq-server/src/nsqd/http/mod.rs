@@ -22,66 +22,45 @@ use crate::http::{HttpError, raw_json, with_fallbacks};
 use crate::listen::BoundAddress;
 use crate::tls::TlsRequired;
 
-/// What the API tells about: an nsqd and where it listens.
-#[derive(Debug, Clone)]
-pub(super) struct Api {
-    pub(super) broker: Arc<Broker>,
-    pub(super) tcp: BoundAddress,
-    /// Nothing if it isn't there.
-    pub(super) http: Option<BoundAddress>,
-    /// Nothing if it isn't there.
-    pub(super) https: Option<BoundAddress>,
+/// The API as it is served under TLS.
+pub(super) fn router(broker: Arc<Broker>) -> Router {
+    let router = Router::new()
+        .route("/ping", get(async || "OK"))
+        .route("/info", get(info::info))
+        .route("/pub", post(publish::publish))
+        .route("/mpub", post(publish::publish_several))
+        .route("/stats", get(stats::stats))
+        .route("/topic/create", post(topics::create))
+        .route("/topic/delete", post(topics::delete))
+        .route("/topic/empty", post(topics::empty))
+        .route("/topic/pause", post(topics::pause))
+        .route("/topic/unpause", post(topics::unpause))
+        .route("/channel/create", post(channels::create))
+        .route("/channel/delete", post(channels::delete))
+        .route("/channel/empty", post(channels::empty))
+        .route("/channel/pause", post(channels::pause))
+        .route("/channel/unpause", post(channels::unpause))
+        .route("/config/{option}", get(config::read).put(config::write))
+        .route("/debug/pprof/", get(debug::of_go))
+        .route("/debug/pprof/symbol", get(debug::of_go).post(debug::of_go))
+        .route("/debug/setblockrate", put(debug::of_go))
+        .route("/debug/freememory", post(debug::of_go));
+    let profiles = debug::PROFILES.iter();
+    let router =
+        profiles.fold(router, |router, profile| router.route(&format!("/debug/pprof/{profile}"), get(debug::of_go)));
+    with_fallbacks(router.with_state(broker))
 }
 
-impl Api {
-    pub(super) fn new(broker: &Arc<Broker>) -> Self {
-        let around = broker.surroundings();
-        Self {
-            tcp: around.tcp_address.clone(),
-            http: Some(around.http_address.clone()),
-            https: around.https_address.clone(),
-            broker: broker.clone(),
-        }
+/// The API as it is served without TLS: nothing but a refusal, if TLS is required.
+pub(super) fn plain_router(broker: Arc<Broker>) -> Router {
+    if broker.options().tls.as_ref().is_none_or(|tls| tls.effective_required() != TlsRequired::All) {
+        return router(broker);
     }
-
-    /// The API as it is served under TLS.
-    pub(super) fn router(self) -> Router {
-        let router = Router::new()
-            .route("/ping", get(async || "OK"))
-            .route("/info", get(info::info))
-            .route("/pub", post(publish::publish))
-            .route("/mpub", post(publish::publish_several))
-            .route("/stats", get(stats::stats))
-            .route("/topic/create", post(topics::create))
-            .route("/topic/delete", post(topics::delete))
-            .route("/topic/empty", post(topics::empty))
-            .route("/topic/pause", post(topics::pause))
-            .route("/topic/unpause", post(topics::unpause))
-            .route("/channel/create", post(channels::create))
-            .route("/channel/delete", post(channels::delete))
-            .route("/channel/empty", post(channels::empty))
-            .route("/channel/pause", post(channels::pause))
-            .route("/channel/unpause", post(channels::unpause))
-            .route("/config/{option}", get(config::read).put(config::write))
-            .route("/debug/pprof/", get(debug::of_go))
-            .route("/debug/pprof/{profile}", get(debug::profile))
-            .route("/debug/pprof/symbol", get(debug::of_go).post(debug::of_go))
-            .route("/debug/setblockrate", put(debug::of_go))
-            .route("/debug/freememory", post(debug::of_go));
-        with_fallbacks(router.with_state(Arc::new(self)))
-    }
-
-    /// The API as it is served without TLS: nothing but a refusal, if TLS is required.
-    pub(super) fn plain_router(self) -> Router {
-        let tls = self.broker.options().tls.as_ref();
-        if tls.is_none_or(|tls| tls.required != TlsRequired::All) {
-            return self.router();
-        }
-        let port = self.https.as_ref().and_then(BoundAddress::tcp).map_or(0, |address| address.port());
-        // With spaces, as nsqd writes nothing else.
-        let refusal = format!(r#"{{"message": "TLS_REQUIRED", "https_port": {port}}}"#);
-        Router::new().fallback(async move || raw_json(StatusCode::FORBIDDEN, refusal.clone()))
-    }
+    let https = broker.surroundings().https_address.as_ref();
+    let port = https.and_then(BoundAddress::tcp).map_or(0, |address| address.port());
+    // With spaces, as nsqd writes nothing else.
+    let refusal = format!(r#"{{"message": "TLS_REQUIRED", "https_port": {port}}}"#);
+    Router::new().fallback(async move || raw_json(StatusCode::FORBIDDEN, refusal.clone()))
 }
 
 /// 503: a limit of the server is reached. nsqd has none that it would tell of, so the text is ours.

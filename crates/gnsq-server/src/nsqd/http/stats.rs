@@ -6,13 +6,13 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 
+use super::go;
 use super::stats_text::StatsText;
-use super::{Api, go};
 use crate::http::{Query, json, text};
+use crate::nsqd::broker::Broker;
 use crate::nsqd::stats::{MemoryStats, Stats, StatsFilter};
 
-pub(super) async fn stats(State(api): State<Arc<Api>>, query: Query) -> Response {
-    let broker = &api.broker;
+pub(super) async fn stats(State(broker): State<Arc<Broker>>, query: Query) -> Response {
     let asked = |name| query.get(name).filter(|value| !value.is_empty()).map(str::to_owned);
     let filter = StatsFilter {
         topic: asked("topic"),

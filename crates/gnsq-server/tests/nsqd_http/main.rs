@@ -1,0 +1,9 @@
+//! The HTTP API of the embedded nsqd, answer by answer beside the real one's.
+
+#![allow(clippy::unwrap_used, reason = "all of it is tests")]
+
+mod answers;
+mod limits;
+mod requests;
+mod sockets;
+mod stats;
