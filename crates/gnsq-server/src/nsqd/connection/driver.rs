@@ -141,6 +141,7 @@ impl Driver {
     fn execute(&mut self, now: Now) {
         let mut at = 0;
         while self.has_commands_behind(at) {
+            self.needed = 0;
             match self.session.execute(&self.input[at..], now, &mut self.output) {
                 Ok(Step::Done(consumed)) => at += consumed,
                 Ok(Step::Incomplete(needed, _)) => self.needed = needed,
