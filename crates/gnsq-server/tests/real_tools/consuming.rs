@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::{env, fs, process};
 
-use gnsq_server::{ChannelStats, Nsqd};
+use gnsq_server::{ChannelStats, Nsqd, Nsqlookupd, TopicRegistration};
 use gnsq_testkit::http::post;
 use gnsq_testkit::{DEADLINE, eventually};
+use tokio::time::timeout;
 
 use crate::tool::Tool;
 
@@ -47,6 +48,20 @@ async fn nsq_tail_prints_what_is_published() {
         nsqd.stats().topic("after")?.channels.is_empty().then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn nsq_tail_finds_nsqds_through_an_nsqlookupd() {
+    let lookupd = Nsqlookupd::start().await.unwrap();
+    let nsqd = Nsqd::builder().lookupd_tcp_addresses([lookupd.tcp_address()]).start().await.unwrap();
+    publish(&nsqd, "found", "one\ntwo").await;
+    let is_known = |topics: &[TopicRegistration]| topics.iter().any(|found| found.producers.len() == 1);
+    timeout(DEADLINE, lookupd.wait_until(is_known)).await.expect("the topic is registered");
+    let address = format!("--lookupd-http-address={}", lookupd.http_address());
+    let (status, mut output) = Tool::start("nsq_tail", ["--topic=found", "-n=2", &address]).end().await;
+    assert!(status.success(), "{}", output.join("\n"));
+    output.retain(|line| ["one", "two"].contains(&line.as_str()));
+    assert_eq!(output, ["one", "two"]);
 }
 
 #[tokio::test]
