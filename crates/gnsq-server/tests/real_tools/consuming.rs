@@ -39,8 +39,8 @@ async fn nsq_tail_prints_what_is_published() {
     publish(&nsqd, "after", "three").await;
     tail.line(|line| (line == "three").then_some(())).await;
     channel(&nsqd, "after", "tail#ephemeral", |channel| channel.in_flight_count == 0).await;
-    let stats = nsqd.stats();
-    let client = &stats.topic("after").unwrap().channels[0].clients.as_ref().unwrap()[0];
+    let now = nsqd.stats();
+    let client = &now.topic("after").unwrap().channels[0].clients.as_ref().unwrap()[0];
     assert!(client.user_agent.starts_with("nsq_tail/1.3.0 go-nsq/"), "{client:?}");
     assert_eq!((client.message_count, client.finish_count), (1, 1));
     drop(tail);
@@ -79,7 +79,7 @@ async fn nsq_to_file_archives_a_topic() {
         ],
     );
     channel(&nsqd, "archive", "nsq_to_file", |channel| channel.client_count == 1).await;
-    let lines: String = (0..500).map(|number| format!("line {number}\n")).collect();
+    let lines = (0..500).map(|number| format!("line {number}")).collect::<Vec<_>>().join("\n");
     publish(&nsqd, "archive", &lines).await;
     // A message is finished when it is safe in the file.
     let is_done = |channel: &ChannelStats| {
