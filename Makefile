@@ -1,14 +1,14 @@
 # Everything a contributor runs. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo tools lint test doc bench clean
+.PHONY: help demo tools lint test fuzz doc bench clean
 
 TOOLS_STAMP := tools/bin/.stamp
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: tools ## Publish a text through two nsqds, consume it, and prove that nothing was lost
+demo: ## Publish a text through two nsqds, consume it, and prove that nothing was lost
 	cargo run --release --example quickstart
 
 tools: $(TOOLS_STAMP) ## Build the real NSQ servers and tools into tools/bin, if they are missing or old
@@ -20,12 +20,16 @@ $(TOOLS_STAMP): tools/go.mod tools/go.sum
 
 lint: ## Check formatting, lints and documentation; a warning is an error
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cargo clippy -p gnsq --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
 
 test: tools ## Run all tests, those against the real servers and the documentation's examples included
 	cargo test --workspace --all-features
+
+fuzz: ## Feed made-up input to everything that reads what a stranger sent, FUZZ_SECONDS (10) for each target
+	fuzz/run
 
 doc: ## Build the documentation into target/doc
 	cargo doc --workspace --all-features --no-deps
@@ -35,4 +39,4 @@ bench: tools ## Measure the client beside a plain socket loop, on the real nsqd 
 
 clean: ## Remove everything that was built
 	cargo clean
-	rm -rf tools/bin
+	rm -rf tools/bin fuzz/target fuzz/corpus fuzz/artifacts

@@ -2,9 +2,11 @@
 //!
 //! `cargo run --release -p gnsq-bench` runs each work with each client in turn, three rounds, each run in a process
 //! of its own on an nsqd of its own, and prints the medians. `… -p gnsq-bench -- WORK CLIENT ADDRESS` is one such run.
+//! `… -p gnsq-bench -- servers` compares the embedded nsqd with the real one.
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 mod gnsq_client;
+mod servers;
 mod socket_loop;
 mod suite;
 mod usage;
@@ -80,6 +82,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => suite::run(),
+        ["servers"] => servers::run(),
+        ["serve"] => servers::serve(),
         [work, client, address] => {
             let work = Work::ALL.into_iter().find(|known| known.name() == work);
             let client = Client::ALL.into_iter().find(|known| known.name() == client);
@@ -102,6 +106,6 @@ fn measure(work: Work, client: Client, address: SocketAddr) -> (Duration, Durati
 }
 
 fn usage_error() -> ExitCode {
-    println!("usage: gnsq-bench [consume|publish|multipublish socket-loop|gnsq|gnsq-one-thread HOST:PORT]");
+    println!("usage: gnsq-bench [servers | consume|publish|multipublish socket-loop|gnsq|gnsq-one-thread HOST:PORT]");
     ExitCode::from(2)
 }

@@ -11,8 +11,8 @@ pub(crate) fn run(work: Work, address: SocketAddr) {
     socket.write_all(b"  V2").expect("nsqd reads");
     match work {
         Work::Consume => consume(&mut socket, work.messages()),
-        Work::Publish => publish(&mut socket, work.messages()),
-        Work::Multipublish => multipublish(&mut socket, work.messages()),
+        Work::Publish => answered(&mut socket, &[publish(TOPIC)], work.messages(), OUTSTANDING),
+        Work::Multipublish => answered(&mut socket, &[mpub(TOPIC)], work.messages() / BATCH, 1),
     }
 }
 
@@ -20,18 +20,31 @@ pub(crate) fn run(work: Work, address: SocketAddr) {
 pub(crate) fn preload(address: SocketAddr, messages: usize) {
     let mut socket = TcpStream::connect(address).expect("nsqd listens");
     socket.write_all(b"  V2").expect("nsqd reads");
-    multipublish(&mut socket, messages);
+    answered(&mut socket, &[mpub(TOPIC)], messages / BATCH, 1);
 }
 
 fn consume(socket: &mut TcpStream, messages: usize) {
     let hello = format!("SUB {TOPIC} {CHANNEL}\nRDY {MAX_IN_FLIGHT}\n");
     socket.write_all(hello.as_bytes()).expect("nsqd reads");
+    let mut finished = 0;
+    finish_all(socket, |count| {
+        finished += count;
+        finished < messages
+    });
+}
+
+/// Finishes every message that comes, until `goes_on` of how many were finished together is false, or the socket is
+/// shut down.
+pub(crate) fn finish_all(mut socket: &TcpStream, mut goes_on: impl FnMut(usize) -> bool) {
     let mut input = vec![0; 256 * 1024];
     let mut answers = Vec::new();
-    let (mut filled, mut finished) = (0, 0);
-    while finished < messages {
-        filled += read(socket, &mut input[filled..]);
-        let mut at = 0;
+    let mut filled = 0;
+    loop {
+        match socket.read(&mut input[filled..]).expect("nsqd sends") {
+            0 => return,
+            read => filled += read,
+        }
+        let (mut at, mut finished) = (0, 0);
         while let Some((kind, data, end)) = frame(&input[at..filled]) {
             match kind {
                 2 => {
@@ -48,20 +61,24 @@ fn consume(socket: &mut TcpStream, messages: usize) {
         }
         input.copy_within(at..filled, 0);
         filled -= at;
-        socket.write_all(&answers).expect("nsqd reads");
+        if socket.write_all(&answers).is_err() || !goes_on(finished) {
+            return;
+        }
         answers.clear();
     }
 }
 
-fn publish(socket: &mut TcpStream, messages: usize) {
-    let mut command = format!("PUB {TOPIC}\n").into_bytes();
+/// The bytes of a PUB.
+pub(crate) fn publish(topic: &str) -> Vec<u8> {
+    let mut command = format!("PUB {topic}\n").into_bytes();
     command.extend(u32::try_from(BODY).expect("a body is small").to_be_bytes());
     command.extend([b'x'; BODY]);
-    answered(socket, &command, messages, OUTSTANDING);
+    command
 }
 
-fn multipublish(socket: &mut TcpStream, messages: usize) {
-    let mut command = format!("MPUB {TOPIC}\n").into_bytes();
+/// The bytes of an MPUB.
+pub(crate) fn mpub(topic: &str) -> Vec<u8> {
+    let mut command = format!("MPUB {topic}\n").into_bytes();
     let size = |bytes: usize| u32::try_from(bytes).expect("a batch is small").to_be_bytes();
     command.extend(size(4 + BATCH * (4 + BODY)));
     command.extend(size(BATCH));
@@ -69,17 +86,17 @@ fn multipublish(socket: &mut TcpStream, messages: usize) {
         command.extend(size(BODY));
         command.extend([b'x'; BODY]);
     }
-    answered(socket, &command, messages / BATCH, 1);
+    command
 }
 
-/// Sends `command` so many times, with so many unanswered at once.
-fn answered(socket: &mut TcpStream, command: &[u8], times: usize, outstanding: usize) {
+/// Sends so many of `commands`, in turn, with so many unanswered at once.
+pub(crate) fn answered(socket: &mut TcpStream, commands: &[Vec<u8>], times: usize, outstanding: usize) {
     let mut input = vec![0; 64 * 1024];
     let (mut filled, mut sent, mut done) = (0, 0, 0);
     let mut output = Vec::new();
     while done < times {
         while sent < times && sent - done < outstanding {
-            output.extend_from_slice(command);
+            output.extend_from_slice(&commands[sent % commands.len()]);
             sent += 1;
         }
         socket.write_all(&output).expect("nsqd reads");
@@ -87,8 +104,11 @@ fn answered(socket: &mut TcpStream, command: &[u8], times: usize, outstanding: u
         filled += read(socket, &mut input[filled..]);
         let mut at = 0;
         while let Some((kind, data, end)) = frame(&input[at..filled]) {
-            assert_eq!((kind, data), (0, &b"OK"[..]), "nsqd refuses");
-            done += 1;
+            match (kind, data) {
+                (0, b"OK") => done += 1,
+                (0, b"_heartbeat_") => output.extend_from_slice(b"NOP\n"),
+                _ => panic!("nsqd refuses: {}", String::from_utf8_lossy(data)),
+            }
             at += end;
         }
         input.copy_within(at..filled, 0);

@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
-use crate::error::ServerError;
+use crate::error::{ErrorCode, ServerError};
 use crate::message::{MessageFrame, MessageId};
 
 /// The answer of most commands that succeed.
@@ -33,15 +33,42 @@ impl Frame {
             Self::Response(data) => encode_data(RESPONSE, data, out),
             Self::Error(error) => encode_data(ERROR, &error.to_wire(), out),
             Self::Message(message) => {
-                out.reserve(HEADER + MESSAGE_HEADER + message.body.len());
-                out.put_u32(wire_size(MESSAGE_HEADER + message.body.len()));
-                out.put_i32(MESSAGE);
-                out.put_i64(message.timestamp);
-                out.put_u16(message.attempts);
-                out.put_slice(&message.id.0);
-                out.put_slice(&message.body);
+                encode_message(message.timestamp, message.attempts, message.id, &message.body, out);
             }
         }
+    }
+}
+
+/// Appends the bytes of a [`Frame::Message`] whose body is borrowed.
+pub fn encode_message(timestamp: i64, attempts: u16, id: MessageId, body: &[u8], out: &mut BytesMut) {
+    let mut header = [0; HEADER + MESSAGE_HEADER];
+    {
+        let mut rest = &mut header[..];
+        rest.put_u32(wire_size(MESSAGE_HEADER + body.len()));
+        rest.put_i32(MESSAGE);
+        rest.put_i64(timestamp);
+        rest.put_u16(attempts);
+        rest.put_slice(&id.0);
+    }
+    out.reserve(header.len() + body.len());
+    out.put_slice(&header);
+    out.put_slice(body);
+}
+
+/// Appends the bytes of a response ([`Frame::Response`]).
+pub fn encode_response(data: &[u8], out: &mut BytesMut) {
+    encode_data(RESPONSE, data, out);
+}
+
+/// Appends the bytes of an error ([`Frame::Error`]) whose text may be any bytes, as nsqd quotes what it doesn't know.
+pub fn encode_error(code: &ErrorCode, text: &[u8], out: &mut BytesMut) {
+    let code = code.as_str().as_bytes();
+    let space: &[u8] = if text.is_empty() { b"" } else { b" " };
+    out.reserve(HEADER + code.len() + space.len() + text.len());
+    out.put_u32(wire_size(code.len() + space.len() + text.len()));
+    out.put_i32(ERROR);
+    for piece in [code, space, text] {
+        out.put_slice(piece);
     }
 }
 

@@ -4,12 +4,16 @@
 //!   [`lookupd`]: the same for an nsqd and nsqlookupd.
 //! - [`connection`]: one client connection as a state machine that is given bytes and the time.
 //! - [`rdy`]: who may be sent how many messages; [`backoff`]: when a failing consumer slows down, and by how much.
-//! - [`name`], [`message`], [`identify`], [`error`], [`limits`]: the nouns.
+//! - `compress`, with the features `snappy` and `deflate`: how bytes travel compressed.
+//! - [`name`], [`message`], [`identify`], [`auth`], [`error`], [`limits`]: the nouns.
 //!
 //! The crate `gnsq` makes a client of it.
 
+pub mod auth;
 pub mod backoff;
 pub mod command;
+#[cfg(any(feature = "snappy", feature = "deflate"))]
+pub mod compress;
 pub mod connection;
 pub mod error;
 pub mod frame;
@@ -22,6 +26,7 @@ mod outgoing;
 pub mod rdy;
 mod secret;
 
+pub use auth::AuthResponse;
 pub use backoff::{Backoff, BackoffStrategy, BackoffTimer, ExponentialBackoff, Phase};
 pub use command::Command;
 pub use connection::Connection;

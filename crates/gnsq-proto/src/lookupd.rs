@@ -6,9 +6,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::error::ServerError;
+use crate::error::{ErrorCode, ServerError};
 use crate::frame::OK;
-use crate::name::{ChannelName, NameError, TopicName};
+use crate::name::{ChannelName, TopicName};
 
 /// What an nsqd sends first of all.
 pub const MAGIC_V1: &[u8; 4] = b"  V1";
@@ -61,14 +61,27 @@ pub enum LookupdError {
     #[error("a command line has more than {MAX_LINE} bytes")]
     LineTooLong,
     /// A word that is no command.
-    #[error("invalid command {0:?}")]
+    #[error("invalid command {0}")]
     Unknown(String),
     /// A command without its topic.
     #[error("{0} insufficient number of params")]
     Parameters(&'static str),
-    /// A topic or channel name that breaks the rules.
-    #[error(transparent)]
-    Name(#[from] NameError),
+    /// A topic name that breaks the rules.
+    #[error("{command} topic name '{name}' is not valid")]
+    Topic {
+        /// The command.
+        command: &'static str,
+        /// The name given.
+        name: String,
+    },
+    /// A channel name that breaks the rules.
+    #[error("{command} channel name '{name}' is not valid")]
+    Channel {
+        /// The command.
+        command: &'static str,
+        /// The name given.
+        name: String,
+    },
     /// A size that is negative or over the limit.
     #[error("a body of {size} bytes is over the limit of {limit} or negative")]
     Size {
@@ -103,8 +116,7 @@ impl LookupdCommand {
             return if input.len() >= MAX_LINE { Err(LookupdError::LineTooLong) } else { Ok(None) };
         };
         let line = String::from_utf8_lossy(&input[..end]).into_owned();
-        let line = line.strip_suffix('\r').unwrap_or(&line);
-        let mut words = line.split(' ');
+        let mut words = line.trim().split(' ');
         let command = match words.next().unwrap_or_default() {
             "IDENTIFY" => return Ok(take_sized(input, end + 1, max_body)?.map(Self::Identify)),
             "REGISTER" => {
@@ -120,6 +132,20 @@ impl LookupdCommand {
         };
         input.advance(end + 1);
         Ok(Some(command))
+    }
+}
+
+impl LookupdError {
+    /// What nsqlookupd answers before it closes the connection.
+    pub fn to_reply(&self) -> LookupdReply {
+        let (code, text) = match self {
+            Self::LineTooLong | Self::Unknown(_) | Self::Parameters(_) => (ErrorCode::Invalid, self.to_string()),
+            Self::Topic { .. } => (ErrorCode::BadTopic, self.to_string()),
+            Self::Channel { .. } => (ErrorCode::BadChannel, self.to_string()),
+            Self::Size { size, .. } if *size < 0 => (ErrorCode::BadBody, format!("IDENTIFY invalid body size {size}")),
+            Self::Size { size, limit } => (ErrorCode::BadBody, format!("IDENTIFY body too big {size} > {limit}")),
+        };
+        LookupdReply::Error(ServerError::new(code, text))
     }
 }
 
@@ -163,9 +189,14 @@ fn registration<'a>(
     command: &'static str,
     mut words: impl Iterator<Item = &'a str>,
 ) -> Result<(TopicName, Option<ChannelName>), LookupdError> {
-    let topic = TopicName::new(words.next().ok_or(LookupdError::Parameters(command))?)?;
-    let channel = words.next().map(ChannelName::new).transpose()?;
-    Ok((topic, channel))
+    let name = words.next().ok_or(LookupdError::Parameters(command))?;
+    let topic = TopicName::new(name).map_err(|_| LookupdError::Topic { command, name: name.to_owned() })?;
+    // Two spaces in a row name no channel.
+    let channel = words
+        .next()
+        .filter(|name| !name.is_empty())
+        .map(|name| ChannelName::new(name).map_err(|_| LookupdError::Channel { command, name: name.to_owned() }));
+    Ok((topic, channel.transpose()?))
 }
 
 fn put_sized(data: &[u8], out: &mut BytesMut) {

@@ -1,8 +1,8 @@
 //! Publishes every line of a text file through two nsqds that nsqlookupd knows, consumes them with a handler, and
 //! proves with counts and checksums that nothing was lost.
 //!
-//! `make demo`, or `cargo run --release --example quickstart -- FILE`; without a file it takes this workspace's
-//! `Cargo.lock`. It starts the servers that it needs, and stops them.
+//! `cargo run --release --example quickstart -- FILE`; without a file it takes this workspace's `Cargo.lock`. The servers
+//! are gnsq's own, in this process: there is nothing to install. With real ones only their addresses would change.
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use gnsq::{Address, Consumer, LookupdClient, Message, Producer};
-use gnsq_testkit::Cluster;
+use gnsq_server::{Nsqd, Nsqlookupd};
 
 /// How often each line came, by its number, and the text it came with.
 type Received = HashMap<usize, (u64, String)>;
@@ -25,8 +25,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let text = std::fs::read_to_string(&path)?;
     let lines: Vec<&str> = text.lines().collect();
 
-    let cluster = Cluster::start(2, 1).await;
-    let lookupd = cluster.lookupds[0].http_url();
+    let nsqlookupd = Nsqlookupd::start().await?;
+    let _first = Nsqd::builder().lookupd(&nsqlookupd).start().await?;
+    let _second = Nsqd::builder().lookupd(&nsqlookupd).start().await?;
+    let lookupd = nsqlookupd.http_url();
     println!("nsqlookupd at {lookupd}, two nsqds register with it");
 
     // A producer is told its nsqds; here, by nsqlookupd.

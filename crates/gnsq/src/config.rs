@@ -1,10 +1,13 @@
 //! The options of a connection.
 
+mod security;
+
 use std::time::Duration;
 
 use gnsq_proto::IdentifyRequest;
 use gnsq_proto::limits::{DEFAULT_HEARTBEAT_INTERVAL, DEFAULT_MAX_FRAME_SIZE, PublishLimits};
 
+pub(crate) use self::security::{Security, security_options};
 use crate::error::{Error, Result};
 
 /// How a client connects to an nsqd and what it tells it. Every client's builder takes one.
@@ -35,6 +38,7 @@ pub struct ConnectionConfig {
     pub(crate) limits: PublishLimits,
     /// Of a consumer: whether RDY follows the load, so that nsqd holds no lone message back.
     pub(crate) low_latency: bool,
+    pub(crate) security: Security,
 }
 
 impl ConnectionConfig {
@@ -56,6 +60,7 @@ impl ConnectionConfig {
             max_unsent_bytes: 256 * 1024 * 1024,
             limits: PublishLimits::default(),
             low_latency: true,
+            security: Security::default(),
         }
     }
 
@@ -164,8 +169,13 @@ impl ConnectionConfig {
         self
     }
 
-    /// Refuses values that nsqd would refuse, or that can't work.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// Refuses values that nsqd would refuse, or that can't work, and reads the files that are named.
+    pub(crate) fn prepare(&mut self) -> Result<()> {
+        self.check()?;
+        self.security.prepare()
+    }
+
+    fn check(&self) -> Result<()> {
         let refuse = |option, reason: &str| Err(Error::Option { option, reason: reason.to_owned() });
         let out_of = |value: Duration, low: Duration, high: Duration| value < low || value > high;
         if self.heartbeat_interval.is_some_and(|interval| out_of(interval, SECOND, DAY)) {
@@ -216,7 +226,7 @@ impl ConnectionConfig {
         let hostname = self.hostname.clone().unwrap_or_else(system_hostname);
         let client_id =
             self.client_id.clone().unwrap_or_else(|| hostname.split('.').next().unwrap_or_default().to_owned());
-        IdentifyRequest {
+        let mut request = IdentifyRequest {
             client_id: Some(client_id),
             hostname: Some(hostname),
             user_agent: Some(self.user_agent.clone()),
@@ -229,7 +239,9 @@ impl ConnectionConfig {
             msg_timeout: self.msg_timeout.map(wire_millis),
             sample_rate: self.sample_rate.map(Into::into),
             ..IdentifyRequest::default()
-        }
+        };
+        self.security.ask_for(&mut request);
+        request
     }
 }
 
@@ -258,7 +270,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_valid() {
-        ConnectionConfig::new().check().unwrap();
+        ConnectionConfig::new().prepare().unwrap();
     }
 
     #[test]

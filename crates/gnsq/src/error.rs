@@ -53,6 +53,15 @@ pub enum Error {
         /// What the system says.
         source: Arc<io::Error>,
     },
+    /// One of the two sides doesn't trust the other, or can't agree with it on TLS.
+    #[cfg(feature = "tls")]
+    #[error("TLS with {address} failed: {source}{}", crate::tls::advice(.source))]
+    Tls {
+        /// The nsqd.
+        address: Address,
+        /// Why.
+        source: Arc<io::Error>,
+    },
     /// The connection was ended because of what nsqd sent, or did not send.
     #[error("the connection to {address} had to end: {source}")]
     Connection {

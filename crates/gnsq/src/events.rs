@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gnsq_proto::{MessageId, ServerError};
+use gnsq_proto::{AuthResponse, MessageId, ServerError};
 
 use crate::address::Address;
 use crate::error::Error;
@@ -22,6 +22,8 @@ pub struct Signals {
     pub on_message: Signal<MessageEvent>,
     /// nsqd answered something.
     pub on_response: Signal<ResponseEvent>,
+    /// nsqd has accepted a secret.
+    pub on_auth: Signal<AuthEvent>,
     /// nsqd refused something: a FIN, REQ or TOUCH that came too late, or what ends the connection.
     pub on_error: Signal<ErrorEvent>,
     /// A message was finished.
@@ -58,6 +60,15 @@ pub struct ResponseEvent {
     pub nsqd: Address,
     /// The answer, `OK` mostly.
     pub data: Bytes,
+}
+
+/// An accepted secret.
+#[derive(Debug, Clone)]
+pub struct AuthEvent {
+    /// The nsqd.
+    pub nsqd: Address,
+    /// Whom it knows this client as.
+    pub response: AuthResponse,
 }
 
 /// An error from nsqd.

@@ -31,6 +31,8 @@
 //! |---|---|---|
 //! | `http` | yes | the HTTP clients, and discovery through nsqlookupd |
 //! | `https` | no | https for them, verified against the system's roots |
+//! | `tls` | yes | TLS for connections to nsqd, verified against the system's roots |
+//! | `snappy`, `deflate` | yes | compressed connections to nsqd |
 
 mod address;
 mod budget;
@@ -48,6 +50,8 @@ mod outbound;
 mod producer;
 mod queue;
 mod runtime;
+#[cfg(any(feature = "tls", feature = "https"))]
+mod tls;
 
 pub use address::{Address, AddressError, DEFAULT_NSQD_TCP_PORT};
 pub use config::ConnectionConfig;
@@ -55,14 +59,14 @@ pub use consumer::{Consumer, ConsumerBuilder, ConsumerHandle, ConsumerStats, Req
 pub use error::{Error, Result};
 pub use event::{Signal, SignalGuard, SignalStream};
 pub use events::{
-    CloseEvent, ErrorEvent, ExceptionEvent, FinishEvent, HandlerError, MessageEvent, RequeueEvent, ResponseEvent,
-    Signals,
+    AuthEvent, CloseEvent, ErrorEvent, ExceptionEvent, FinishEvent, HandlerError, MessageEvent, RequeueEvent,
+    ResponseEvent, Signals,
 };
 pub use gnsq_proto::connection::{ConnectionError, StateError};
 pub use gnsq_proto::frame::FrameError;
 pub use gnsq_proto::{
-    BackoffStrategy, BackoffTimer, ChannelName, ErrorCode, ExponentialBackoff, IdentifyResponse, LimitError, MessageId,
-    NameError, PublishLimits, ServerError, TopicName,
+    AuthResponse, BackoffStrategy, BackoffTimer, ChannelName, ErrorCode, ExponentialBackoff, IdentifyResponse,
+    LimitError, MessageId, NameError, PublishLimits, Secret, ServerError, TopicName,
 };
 #[cfg(feature = "http")]
 pub use http::{HttpError, LookupdClient, NsqdHttpClient};
@@ -70,6 +74,8 @@ pub use message::Message;
 pub use nsqd::NsqdTcpClient;
 pub use producer::{Producer, ProducerBuilder, Routing};
 pub use runtime::Io;
+#[cfg(feature = "tls")]
+pub use tls::{TlsConfig, TlsVersion};
 
 /// The README's code is compiled with the documentation's examples.
 #[cfg(doctest)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gnsq_proto::connection::StateError;
-use gnsq_proto::{ChannelName, IdentifyResponse, MessageId, TopicName};
+use gnsq_proto::{AuthResponse, ChannelName, IdentifyResponse, MessageId, Secret, TopicName};
 
 use crate::address::Address;
 use crate::budget::Budget;
@@ -76,12 +76,12 @@ impl NsqdTcpClient {
     /// # Errors
     ///
     /// As [`connect`](Self::connect), and [`Error::Option`].
-    pub async fn connect_with<A>(address: A, config: ConnectionConfig, io: &Io) -> Result<Self>
+    pub async fn connect_with<A>(address: A, mut config: ConnectionConfig, io: &Io) -> Result<Self>
     where
         A: TryInto<Address, Error: Into<Error>>,
     {
         let address = address.try_into().map_err(Into::into)?;
-        config.check()?;
+        config.prepare()?;
         let config = Arc::new(config);
         let inbox = Arc::new(Inbox::default());
         let opening = {
@@ -94,14 +94,26 @@ impl NsqdTcpClient {
         Ok(Self { connection, inbox, config, budget, subscribed: AtomicBool::new(false) })
     }
 
-    /// Tells nsqd who this is and asks for what the options say; returns what it grants. The first command.
+    /// Tells nsqd who this is and asks for what the options say; returns what it grants. The first command. TLS and
+    /// compression begin with it, and if nsqd wants the secret that the options have, it is given.
     ///
     /// # Errors
     ///
     /// [`Error::State`] when it isn't; [`Error::Refused`], [`Error::Lost`] or [`Error::Timeout`].
     pub async fn identify(&self) -> Result<IdentifyResponse> {
         self.connection.identify().await?;
+        self.connection.authenticate().await?;
         Ok(self.connection.identified().cloned().unwrap_or_default())
+    }
+
+    /// Gives nsqd a secret, after [`identify`](Self::identify) has told that it [is required](IdentifyResponse::auth_required).
+    /// Not after one that the options have: nsqd takes one.
+    ///
+    /// # Errors
+    ///
+    /// As [`identify`](Self::identify).
+    pub async fn auth(&self, secret: impl Into<Secret>) -> Result<AuthResponse> {
+        self.connection.auth(secret.into()).await
     }
 
     /// Subscribes to a channel. Messages come after [`ready`](Self::ready).

@@ -1,256 +1,309 @@
-//! The server's side: commands out of bytes.
+//! The server's side: commands out of bytes, in stages, so that the server decides what is looked at next.
+//!
+//! nsqd judges a command piece by piece: whether it may be given now before its parameters, those before the size of a
+//! body, and that before the body arrives. Who wants to give the same answers takes the same stages: [`Line::parse`],
+//! [`Line::params`] with [`number`], then [`sized_body`] or [`sized_message`], or an [`MpubScan`] where the body has a
+//! form of its own. Nothing is copied.
 
-use bytes::{Buf, Bytes, BytesMut};
 use thiserror::Error;
 
-use super::Command;
-use crate::error::{ErrorCode, ServerError};
-use crate::limits::{DEFAULT_MAX_BODY_SIZE, DEFAULT_MAX_MSG_SIZE, mpub_body_size};
-use crate::message::MessageId;
-use crate::name::{ChannelName, TopicName};
+use crate::error::ErrorCode;
 
-/// Cuts a stream of bytes into commands, as they arrive. Bodies are not copied.
-#[derive(Debug, Clone, Copy)]
-pub struct CommandDecoder {
-    /// The largest message body in bytes.
-    pub max_msg_size: usize,
-    /// The largest body of IDENTIFY, AUTH and MPUB in bytes.
-    pub max_body_size: usize,
+/// The line that a command begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// The command's name: all up to the first space.
+    pub word: &'a [u8],
+    params: Params<'a>,
 }
 
-/// Why a command was refused. All but [`BadMessageId`](Self::BadMessageId) and the like leave the stream at a
-/// place that can't be read further, and nsqd closes the connection after each of them.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum CommandError {
-    /// No line end within the 16 KiB that nsqd reads ahead.
-    #[error("a command line has more than {MAX_LINE} bytes")]
-    LineTooLong,
-    /// A word that is no command.
-    #[error("invalid command {0:?}")]
-    Unknown(String),
-    /// Fewer parameters than the command needs.
-    #[error("{0} insufficient number of parameters")]
-    Parameters(&'static str),
-    /// A topic name that breaks the rules.
-    #[error("{command} topic name {name:?} is not valid")]
-    Topic {
-        /// The command.
-        command: &'static str,
-        /// The name.
-        name: String,
-    },
-    /// A channel name that breaks the rules.
-    #[error("{command} channel name {name:?} is not valid")]
-    Channel {
-        /// The command.
-        command: &'static str,
-        /// The name.
-        name: String,
-    },
-    /// A number that isn't made of digits.
-    #[error("{command} could not parse {text:?}")]
-    Number {
-        /// The command.
-        command: &'static str,
-        /// What stood in the number's place.
-        text: String,
-    },
-    /// A message id that has not 16 bytes.
-    #[error("{0} invalid message ID")]
-    BadMessageId(&'static str),
-    /// A body of IDENTIFY, AUTH or MPUB that is empty, negative, too large, or not what its inner sizes say.
-    #[error("{command} invalid body size {size}")]
-    Body {
-        /// The command.
-        command: &'static str,
-        /// The size given.
-        size: i64,
-    },
-    /// A message that is empty, negative or too large.
-    #[error("{command} invalid message body size {size}")]
-    Message {
-        /// The command.
-        command: &'static str,
-        /// The size given.
-        size: i64,
-    },
-}
+/// What follows a command's name, split at each single space: two in a row have an empty parameter between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Params<'a>(Option<&'a [u8]>);
 
-impl CommandError {
-    /// The error frame that answers such a command.
-    pub fn to_server_error(&self) -> ServerError {
-        let code = match self {
-            Self::Topic { .. } => ErrorCode::BadTopic,
-            Self::Channel { .. } => ErrorCode::BadChannel,
-            Self::Body { .. } => ErrorCode::BadBody,
-            Self::Message { .. } => ErrorCode::BadMessage,
-            _ => ErrorCode::Invalid,
-        };
-        ServerError::new(code, self.to_string())
-    }
-}
+/// No line end within the 16 KiB that nsqd reads ahead. It closes the connection without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a command line has more than {MAX_LINE} bytes")]
+pub struct LineTooLong;
 
-impl CommandDecoder {
-    /// Takes the first command from `input`, or nothing while it is incomplete.
+impl<'a> Line<'a> {
+    /// Reads the line at the beginning of `input`; nothing while it is incomplete. Also says how many bytes it takes,
+    /// its end included. One `\r` before the end is taken off.
     ///
     /// # Errors
     ///
-    /// [`CommandError`] as soon as a line or a size can't be right; sizes are judged before the body arrives.
-    pub fn decode(&self, input: &mut BytesMut) -> Result<Option<Command>, CommandError> {
+    /// [`LineTooLong`] as soon as that is certain.
+    pub fn parse(input: &'a [u8]) -> Result<Option<(Self, usize)>, LineTooLong> {
         let Some(end) = input.iter().take(MAX_LINE).position(|byte| *byte == b'\n') else {
-            return if input.len() >= MAX_LINE { Err(CommandError::LineTooLong) } else { Ok(None) };
+            return if input.len() >= MAX_LINE { Err(LineTooLong) } else { Ok(None) };
         };
-        let line = &input[..end];
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let mut words = line.split(|byte| *byte == b' ');
+        let text = &input[..end];
+        let mut words = Params(Some(text.strip_suffix(b"\r").unwrap_or(text)));
         let word = words.next().unwrap_or_default();
-        let after = end + 1;
-        let command = match word {
-            b"IDENTIFY" => return self.with_body("IDENTIFY", input, after, Command::Identify),
-            b"AUTH" => return self.with_body("AUTH", input, after, |secret| Command::Auth(secret.into())),
-            b"SUB" => {
-                let topic = topic("SUB", words.next())?;
-                Command::Sub { topic, channel: channel("SUB", words.next())? }
-            }
-            // Without a parameter RDY means 1, with an empty one 0.
-            b"RDY" => Command::Rdy(match words.next() {
-                None => 1,
-                Some(digits) => u32::try_from(number("RDY", digits)?).unwrap_or(u32::MAX),
-            }),
-            b"FIN" => Command::Fin(id("FIN", words.next())?),
-            b"REQ" => {
-                let id = id("REQ", words.next())?;
-                let delay = words.next().ok_or(CommandError::Parameters("REQ"))?;
-                Command::Req { id, delay_ms: number("REQ", delay)? }
-            }
-            b"TOUCH" => Command::Touch(id("TOUCH", words.next())?),
-            b"CLS" => Command::Cls,
-            b"NOP" => Command::Nop,
-            b"PUB" => {
-                let topic = topic("PUB", words.next())?;
-                return self.with_message("PUB", input, after, |body| Command::Pub { topic, body });
-            }
-            b"DPUB" => {
-                let topic = topic("DPUB", words.next())?;
-                let delay = words.next().ok_or(CommandError::Parameters("DPUB"))?;
-                let delay_ms = number("DPUB", delay)?;
-                return self.with_message("DPUB", input, after, |body| Command::Dpub { topic, delay_ms, body });
-            }
-            b"MPUB" => {
-                let topic = topic("MPUB", words.next())?;
-                let Some(mut body) = self.body("MPUB", input, after)? else { return Ok(None) };
-                let bodies = self.messages(&mut body)?;
-                return Ok(Some(Command::Mpub { topic, bodies: bodies.into() }));
-            }
-            other => return Err(CommandError::Unknown(lossy(other))),
-        };
-        input.advance(after);
-        Ok(Some(command))
+        Ok(Some((Self { word, params: words }, end + 1)))
     }
 
-    fn with_body(
-        &self,
-        name: &'static str,
-        input: &mut BytesMut,
-        after: usize,
-        make: impl FnOnce(Bytes) -> Command,
-    ) -> Result<Option<Command>, CommandError> {
-        Ok(self.body(name, input, after)?.map(make))
-    }
-
-    fn body(&self, command: &'static str, input: &mut BytesMut, after: usize) -> Result<Option<Bytes>, CommandError> {
-        take_sized(input, after, self.max_body_size, |size| CommandError::Body { command, size })
-    }
-
-    fn with_message(
-        &self,
-        command: &'static str,
-        input: &mut BytesMut,
-        after: usize,
-        make: impl FnOnce(Bytes) -> Command,
-    ) -> Result<Option<Command>, CommandError> {
-        let body = take_sized(input, after, self.max_msg_size, |size| CommandError::Message { command, size })?;
-        Ok(body.map(make))
-    }
-
-    fn messages(&self, body: &mut Bytes) -> Result<Vec<Bytes>, CommandError> {
-        let bad_body = |size: i64| CommandError::Body { command: "MPUB", size };
-        let total = i64::try_from(body.len()).unwrap_or(i64::MAX);
-        let count = i64::from(body.try_get_i32().map_err(|_| bad_body(total))?);
-        // Each message takes at least its size and one byte, which bounds the allocation by what has arrived.
-        let most = (self.max_body_size.min(body.len() + 4) - 4) / mpub_body_size(1, 1).saturating_sub(4);
-        let count =
-            usize::try_from(count).ok().filter(|count| (1..=most).contains(count)).ok_or_else(|| bad_body(count))?;
-        let mut bodies = Vec::with_capacity(count);
-        for _ in 0..count {
-            let size = i64::from(body.try_get_i32().map_err(|_| bad_body(total))?);
-            let len = usize::try_from(size)
-                .ok()
-                .filter(|len| (1..=self.max_msg_size).contains(len))
-                .ok_or(CommandError::Message { command: "MPUB", size })?;
-            if len > body.len() {
-                return Err(bad_body(total));
-            }
-            bodies.push(body.split_to(len));
-        }
-        Ok(bodies)
+    /// The parameters.
+    pub fn params(&self) -> Params<'a> {
+        self.params.clone()
     }
 }
 
-impl Default for CommandDecoder {
-    /// With nsqd's default limits.
-    fn default() -> Self {
-        Self { max_msg_size: DEFAULT_MAX_MSG_SIZE, max_body_size: DEFAULT_MAX_BODY_SIZE }
+impl<'a> Iterator for Params<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let text = self.0?;
+        let space = text.iter().position(|byte| *byte == b' ');
+        self.0 = space.map(|space| &text[space + 1..]);
+        Some(&text[..space.unwrap_or(text.len())])
     }
 }
 
-/// Takes the line of `after` bytes and the sized body behind it, once both are there.
-fn take_sized(
-    input: &mut BytesMut,
-    after: usize,
-    limit: usize,
-    refused: impl Fn(i64) -> CommandError,
-) -> Result<Option<Bytes>, CommandError> {
-    let Some(size) = input[after..].first_chunk() else { return Ok(None) };
-    let size = i32::from_be_bytes(*size);
-    let Some(len) = usize::try_from(size).ok().filter(|len| (1..=limit).contains(len)) else {
-        return Err(refused(size.into()));
-    };
-    if input.len() < after + 4 + len {
-        return Ok(None);
-    }
-    let mut body = input.split_to(after + 4 + len).freeze();
-    body.advance(after + 4);
-    Ok(Some(body))
-}
-
-fn topic(command: &'static str, word: Option<&[u8]>) -> Result<TopicName, CommandError> {
-    let name = lossy(word.ok_or(CommandError::Parameters(command))?);
-    TopicName::new(&name).map_err(|_| CommandError::Topic { command, name })
-}
-
-fn channel(command: &'static str, word: Option<&[u8]>) -> Result<ChannelName, CommandError> {
-    let name = lossy(word.ok_or(CommandError::Parameters(command))?);
-    ChannelName::new(&name).map_err(|_| CommandError::Channel { command, name })
-}
-
-fn id(command: &'static str, word: Option<&[u8]>) -> Result<MessageId, CommandError> {
-    let word = word.ok_or(CommandError::Parameters(command))?;
-    word.try_into().map_err(|_| CommandError::BadMessageId(command))
-}
-
-/// nsqd takes digits only, and none at all as 0. A number beyond 64 bits wraps there; here it is the largest.
-fn number(command: &'static str, digits: &[u8]) -> Result<u64, CommandError> {
-    digits.iter().try_fold(0_u64, |sum, byte| match byte {
-        b'0'..=b'9' => Ok(sum.saturating_mul(10).saturating_add(u64::from(byte - b'0'))),
-        _ => Err(CommandError::Number { command, text: lossy(digits) }),
+/// A number as nsqd reads it: digits only, none at all is 0, and beyond 64 bits it wraps.
+pub fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0_u64, |sum, byte| {
+        byte.is_ascii_digit().then(|| sum.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')))
     })
 }
 
-fn lossy(word: &[u8]) -> String {
-    String::from_utf8_lossy(word).into_owned()
+/// What follows a command line, as far as it has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body<T> {
+    /// It takes at least `needed` bytes, its size included, of which not all are there.
+    Incomplete {
+        /// A count of bytes from the end of the line on.
+        needed: usize,
+        /// What a server that is told that nothing more comes says it couldn't read.
+        missing: Missing,
+    },
+    /// All of it is there.
+    Complete {
+        /// What it holds.
+        content: T,
+        /// How many bytes it takes, its size included.
+        consumed: usize,
+    },
 }
+
+/// What of a body has not arrived. The texts are nsqd's, which writes the command before them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Missing {
+    /// The size of IDENTIFY's, AUTH's or MPUB's body.
+    #[error("failed to read body size")]
+    BodySize,
+    /// The body of IDENTIFY or AUTH.
+    #[error("failed to read body")]
+    Body,
+    /// The size of PUB's or DPUB's body.
+    #[error("failed to read message body size")]
+    MessageSize,
+    /// A message, be it in an MPUB.
+    #[error("failed to read message body")]
+    Message,
+    /// The number of messages in an MPUB.
+    #[error("failed to read message count")]
+    Count,
+    /// The size of a message in an MPUB.
+    #[error("failed to read message({index}) body size")]
+    InnerSize {
+        /// Which one; the first is 0.
+        index: usize,
+    },
+}
+
+/// Why a body is refused. The texts are nsqd's, which writes the command before them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum BodyError {
+    /// An empty or negative one.
+    #[error("invalid body size {0}")]
+    Size(i32),
+    /// A large one.
+    #[error("body too big {size} > {limit}")]
+    TooBig {
+        /// The size given; of an MPUB that is longer than it says, its true one so far.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// An empty or negative message.
+    #[error("invalid message body size {0}")]
+    MessageSize(i32),
+    /// A large message, be it in an MPUB.
+    #[error("message too big {size} > {limit}")]
+    MessageTooBig {
+        /// The size given.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// An MPUB of no messages, or of more than fit in a body.
+    #[error("invalid message count {0}")]
+    Count(i32),
+    /// An empty or negative message of an MPUB.
+    #[error("invalid message({index}) body size {size}")]
+    InnerSize {
+        /// Which one; the first is 0.
+        index: usize,
+        /// The size given.
+        size: i32,
+    },
+}
+
+impl BodyError {
+    /// The code of the error that answers it.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Size(_) | Self::TooBig { .. } | Self::Count(_) => ErrorCode::BadBody,
+            Self::MessageSize(_) | Self::MessageTooBig { .. } | Self::InnerSize { .. } => ErrorCode::BadMessage,
+        }
+    }
+}
+
+impl Missing {
+    /// The code of the error that tells of it.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::BodySize | Self::Body | Self::Count => ErrorCode::BadBody,
+            Self::MessageSize | Self::Message | Self::InnerSize { .. } => ErrorCode::BadMessage,
+        }
+    }
+}
+
+/// The body of IDENTIFY or AUTH: `input` is what follows the line.
+///
+/// # Errors
+///
+/// [`BodyError`] as soon as the size is there.
+pub fn sized_body(input: &[u8], limit: usize) -> Result<Body<&[u8]>, BodyError> {
+    let too_big = |size| BodyError::TooBig { size, limit };
+    sized(input, limit, BodyError::Size, too_big, (Missing::BodySize, Missing::Body))
+}
+
+/// The body of PUB or DPUB, see [`sized_body`].
+///
+/// # Errors
+///
+/// [`BodyError`] as soon as the size is there.
+pub fn sized_message(input: &[u8], limit: usize) -> Result<Body<&[u8]>, BodyError> {
+    let too_big = |size| BodyError::MessageTooBig { size, limit };
+    sized(input, limit, BodyError::MessageSize, too_big, (Missing::MessageSize, Missing::Message))
+}
+
+/// Reads the body of one MPUB as it arrives, each byte once.
+///
+/// As nsqd, it believes the number of messages and their sizes; the size of the whole is only held against the limit.
+#[derive(Debug, Clone, Default)]
+pub struct MpubScan {
+    /// How many bytes have been judged, the whole's size included.
+    at: usize,
+    /// Of messages, once it is known.
+    count: usize,
+    seen: usize,
+}
+
+/// The messages of a complete MPUB.
+#[derive(Debug, Clone)]
+pub struct Messages<'a> {
+    rest: &'a [u8],
+}
+
+impl MpubScan {
+    /// Goes on with `input`, which begins behind the line and holds all that `input` held before.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError`] as soon as a number can't be right. The scan can't go on then.
+    pub fn advance<'a>(
+        &mut self,
+        input: &'a [u8],
+        max_msg_size: usize,
+        max_body_size: usize,
+    ) -> Result<Body<Messages<'a>>, BodyError> {
+        let next_size = |at: usize| input.get(at..).and_then(<[u8]>::first_chunk).copied().map(i32::from_be_bytes);
+        if self.at < SIZE {
+            let Some(size) = next_size(0) else { return Ok(incomplete(SIZE, Missing::BodySize)) };
+            let bytes = positive(size).ok_or(BodyError::Size(size))?;
+            if bytes > max_body_size {
+                return Err(BodyError::TooBig { size: bytes, limit: max_body_size });
+            }
+            self.at = SIZE;
+        }
+        if self.at < FIRST_MESSAGE {
+            let Some(count) = next_size(SIZE) else { return Ok(incomplete(FIRST_MESSAGE, Missing::Count)) };
+            // Each takes at least its size and one byte.
+            let most = max_body_size.saturating_sub(SIZE) / (SIZE + 1);
+            self.count = positive(count).filter(|count| *count <= most).ok_or(BodyError::Count(count))?;
+            self.at = FIRST_MESSAGE;
+        }
+        while self.seen < self.count {
+            let needed = self.at + SIZE;
+            let Some(size) = next_size(self.at) else {
+                return Ok(incomplete(needed, Missing::InnerSize { index: self.seen }));
+            };
+            let bytes = positive(size).ok_or(BodyError::InnerSize { index: self.seen, size })?;
+            if bytes > max_msg_size {
+                return Err(BodyError::MessageTooBig { size: bytes, limit: max_msg_size });
+            }
+            // nsqd goes on as long as there are messages, which bounds nothing: a thousand of them may have a gigabyte.
+            let needed = needed + bytes;
+            if needed - SIZE > max_body_size {
+                return Err(BodyError::TooBig { size: needed - SIZE, limit: max_body_size });
+            }
+            if input.len() < needed {
+                return Ok(incomplete(needed, Missing::Message));
+            }
+            self.at = needed;
+            self.seen += 1;
+        }
+        Ok(Body::Complete { content: Messages { rest: &input[FIRST_MESSAGE..self.at] }, consumed: self.at })
+    }
+}
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        // The scan has made sure that each size is followed by as many bytes.
+        let (size, rest) = self.rest.split_first_chunk()?;
+        let (message, rest) = rest.split_at_checked(positive(i32::from_be_bytes(*size))?)?;
+        self.rest = rest;
+        Some(message)
+    }
+}
+
+fn sized(
+    input: &[u8],
+    limit: usize,
+    invalid: impl Fn(i32) -> BodyError,
+    too_big: impl Fn(usize) -> BodyError,
+    (missing_size, missing): (Missing, Missing),
+) -> Result<Body<&[u8]>, BodyError> {
+    let Some((size, rest)) = input.split_first_chunk() else { return Ok(incomplete(SIZE, missing_size)) };
+    let size = i32::from_be_bytes(*size);
+    let bytes = positive(size).ok_or_else(|| invalid(size))?;
+    if bytes > limit {
+        return Err(too_big(bytes));
+    }
+    Ok(match rest.get(..bytes) {
+        Some(content) => Body::Complete { content, consumed: SIZE + bytes },
+        None => incomplete(SIZE + bytes, missing),
+    })
+}
+
+fn incomplete<T>(needed: usize, missing: Missing) -> Body<T> {
+    Body::Incomplete { needed, missing }
+}
+
+fn positive(size: i32) -> Option<usize> {
+    usize::try_from(size).ok().filter(|size| *size > 0)
+}
+
+/// Of a size on the wire.
+const SIZE: usize = 4;
+
+/// Of an MPUB: behind the whole's size and the count.
+const FIRST_MESSAGE: usize = 2 * SIZE;
 
 /// nsqd reads a line through a buffer of this size and closes the connection when it doesn't fit.
 const MAX_LINE: usize = 16 * 1024;

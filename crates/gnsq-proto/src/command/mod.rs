@@ -1,13 +1,11 @@
 //! What a client sends to nsqd: a line each, some with a body behind it.
 
-mod decode;
+pub mod decode;
 
 use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-
-pub use decode::{CommandDecoder, CommandError};
 
 use crate::limits::mpub_body_size;
 use crate::message::MessageId;

@@ -156,9 +156,37 @@ fn a_wrong_line_names_what_is_wrong() {
     assert_eq!(decode("ping\n"), Err(LookupdError::Unknown("ping".into())));
     assert_eq!(decode("REGISTER\n"), Err(LookupdError::Parameters("REGISTER")));
     assert_eq!(decode("UNREGISTER\n"), Err(LookupdError::Parameters("UNREGISTER")));
-    for line in ["REGISTER t!\n", "REGISTER t c!\n", "UNREGISTER  c\n"] {
-        assert!(matches!(decode(line), Err(LookupdError::Name(_))), "{line:?}");
-    }
+    let topic = |command, name: &str| LookupdError::Topic { command, name: name.into() };
+    assert_eq!(decode("REGISTER t!\n"), Err(topic("REGISTER", "t!")));
+    assert_eq!(decode("UNREGISTER  c\n"), Err(topic("UNREGISTER", "")));
+    assert_eq!(decode("REGISTER t c!\n"), Err(LookupdError::Channel { command: "REGISTER", name: "c!".into() }));
     assert_eq!(decode(&"x".repeat(16 * 1024 - 1)), Ok(None));
     assert_eq!(decode(&"x".repeat(16 * 1024)), Err(LookupdError::LineTooLong));
+}
+
+#[test]
+fn lines_are_read_as_nsqlookupd_reads_them() {
+    let topic = TopicName::new("t").unwrap();
+    for line in ["REGISTER t\n", " REGISTER t \r\n", "REGISTER t  c\n"] {
+        assert_eq!(decode(line), Ok(Some(LookupdCommand::Register(topic.clone(), None))), "{line:?}");
+    }
+    let channel = ChannelName::new("c").unwrap();
+    assert_eq!(decode("REGISTER t c d\n"), Ok(Some(LookupdCommand::Register(topic, Some(channel)))));
+    assert_eq!(decode("PING a b\n"), Ok(Some(LookupdCommand::Ping)));
+}
+
+#[test]
+fn what_is_wrong_is_answered_in_the_words_of_nsqlookupd() {
+    for (line, answer) in [
+        ("\n", "E_INVALID invalid command "),
+        ("FOO bar\n", "E_INVALID invalid command FOO"),
+        ("REGISTER\n", "E_INVALID REGISTER insufficient number of params"),
+        ("REGISTER a$ b\n", "E_BAD_TOPIC REGISTER topic name 'a$' is not valid"),
+        ("UNREGISTER a b$\n", "E_BAD_CHANNEL UNREGISTER channel name 'b$' is not valid"),
+        ("IDENTIFY\n\u{7f}\u{7f}\u{7f}\u{7f}", "E_BAD_BODY IDENTIFY body too big 2139062143 > 60"),
+    ] {
+        let mut wire = BytesMut::new();
+        decode(line).unwrap_err().to_reply().encode(&mut wire);
+        assert_eq!(&wire[4..], answer.as_bytes(), "{line:?}");
+    }
 }

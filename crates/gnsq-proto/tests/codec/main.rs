@@ -6,6 +6,9 @@
 mod command;
 mod frame;
 mod lookupd;
+#[path = "../reader/mod.rs"]
+mod reader;
+mod stages;
 
 use bytes::{Buf, Bytes, BytesMut};
 use gnsq_proto::{ChannelName, Command, ErrorCode, MessageId, Outgoing, ServerError, TopicName};

@@ -10,5 +10,7 @@ mod identify;
 mod loss;
 mod messages;
 mod model;
+#[path = "../reader/mod.rs"]
+mod reader;
 mod states;
 mod support;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
-use gnsq_proto::command::CommandDecoder;
 use gnsq_proto::connection::{Event, Loss};
 use gnsq_proto::frame::{CLOSE_WAIT, OK};
 use gnsq_proto::{Command, Connection, Frame, MessageId};
@@ -12,6 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use crate::reader::CommandReader;
 use crate::support::{channel, error, heartbeat, id, message_frame, ok, response, topic};
 
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +99,7 @@ impl Server {
     fn read(&mut self, bytes: &[u8]) {
         self.input.extend_from_slice(bytes);
         while !self.dead
-            && let Some(command) = CommandDecoder::default().decode(&mut self.input).expect("a valid command")
+            && let Some(command) = CommandReader::default().read(&mut self.input).expect("a valid command")
         {
             self.execute(command);
         }

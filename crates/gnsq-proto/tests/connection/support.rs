@@ -3,13 +3,15 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
-use gnsq_proto::command::{CommandDecoder, MAGIC_V2};
+use gnsq_proto::command::MAGIC_V2;
 use gnsq_proto::connection::{ConnectionError, Event, Loss, StateError};
 use gnsq_proto::frame::{HEARTBEAT, OK};
 use gnsq_proto::{
     ChannelName, Command, Connection, ErrorCode, Frame, IdentifyRequest, MessageFrame, MessageId, ServerError,
     TopicName,
 };
+
+use crate::reader::CommandReader;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
@@ -83,7 +85,7 @@ impl Dialogue {
     pub(crate) fn sent(&mut self) -> Vec<Command> {
         self.transmit();
         let mut commands = Vec::new();
-        while let Some(command) = CommandDecoder::default().decode(&mut self.wire).unwrap() {
+        while let Some(command) = CommandReader::default().read(&mut self.wire).unwrap() {
             commands.push(command);
         }
         assert!(self.wire.is_empty(), "half a command: {:?}", self.wire);

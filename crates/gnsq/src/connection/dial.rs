@@ -8,17 +8,17 @@ use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
-use super::stream::Stream;
+use super::socket::Socket;
 use crate::address::{Address, Kind};
 use crate::error::{Error, Result};
 
 /// Connects within `timeout`. Of a host name all addresses are tried, in the resolver's order.
-pub(crate) async fn dial(address: &Address, timeout: Duration) -> Result<Stream> {
+pub(crate) async fn dial(address: &Address, timeout: Duration) -> Result<Socket> {
     let connected = tokio::time::timeout(timeout, async {
         match address.kind() {
-            Kind::Tcp { host, port } => dial_tcp(host, *port, timeout).await,
+            Kind::Tcp { host, port } => dial_tcp(host, *port, timeout).await.map(Socket::from),
             #[cfg(unix)]
-            Kind::Unix(path) => tokio::net::UnixStream::connect(path).await.map(Stream::Unix),
+            Kind::Unix(path) => tokio::net::UnixStream::connect(path).await.map(Socket::from),
             #[cfg(not(unix))]
             Kind::Unix(_) => Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no unix sockets")),
         }
@@ -29,7 +29,7 @@ pub(crate) async fn dial(address: &Address, timeout: Duration) -> Result<Stream>
     result.map_err(|error| Error::Connect { address: address.clone(), source: Arc::new(error) })
 }
 
-async fn dial_tcp(host: &str, port: u16, timeout: Duration) -> io::Result<Stream> {
+async fn dial_tcp(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
     let deadline = Instant::now() + timeout;
     let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
     connect_any(&addresses, deadline).await
@@ -37,7 +37,7 @@ async fn dial_tcp(host: &str, port: u16, timeout: Duration) -> io::Result<Stream
 
 /// Tries one after the other. Each gets an even part of the time that is left: where one swallows what is sent to it,
 /// the next has its chance.
-async fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> io::Result<Stream> {
+async fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
         let now = Instant::now();
@@ -46,7 +46,7 @@ async fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> io::Result<
             Ok(Ok(socket)) => {
                 // What is to be sent is gathered here, before it reaches the socket; waiting for more there only delays.
                 socket.set_nodelay(true)?;
-                return Ok(Stream::Tcp(socket));
+                return Ok(socket);
             }
             Ok(Err(error)) => last = io::Error::new(error.kind(), format!("{address}: {error}")),
             Err(_) => {
@@ -79,7 +79,6 @@ mod tests {
         let open = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addresses = [full_address, open.local_addr().unwrap()];
         let stream = connect_any(&addresses, Instant::now() + Duration::from_secs(2)).await.unwrap();
-        let Stream::Tcp(stream) = stream else { unreachable!("TCP was asked for") };
         assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
     }
 }

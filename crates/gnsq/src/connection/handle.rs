@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use gnsq_proto::limits::{DEFAULT_MAX_MSG_TIMEOUT, DEFAULT_MSG_TIMEOUT};
-use gnsq_proto::{ChannelName, Facts, IdentifyResponse, TopicName};
+use gnsq_proto::{AuthResponse, ChannelName, Facts, IdentifyResponse, Secret, TopicName};
 use tokio::sync::Notify;
 
 use super::observer::Observer;
@@ -157,6 +157,29 @@ impl Handle {
 
     pub(crate) async fn identify(&self) -> Result<Bytes> {
         self.ask(Ask::Identify(self.0.config.identify_request())).await
+    }
+
+    /// Gives nsqd the secret.
+    pub(crate) async fn auth(&self, secret: Secret) -> Result<AuthResponse> {
+        let answer = self.ask(Ask::Auth(secret)).await?;
+        // The answer means that it was granted; who it was granted to is for information.
+        let response: AuthResponse = serde_json::from_slice(&answer).unwrap_or_default();
+        self.tell_auth(&response);
+        Ok(response)
+    }
+
+    /// Gives nsqd the secret of the options, if there is one and nsqd wants it.
+    pub(crate) async fn authenticate(&self) -> Result<()> {
+        let security = &self.0.config.security;
+        match &security.auth_secret {
+            Some(secret) if security.always_auth || self.requires_auth() => self.auth(secret.clone()).await.map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether nsqd has asked for a secret.
+    pub(crate) fn requires_auth(&self) -> bool {
+        self.identified().is_some_and(|response| response.auth_required)
     }
 
     pub(crate) async fn subscribe(&self, topic: TopicName, channel: ChannelName) -> Result<()> {

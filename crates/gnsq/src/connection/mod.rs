@@ -6,6 +6,7 @@ mod handle;
 mod observer;
 mod op;
 mod read_size;
+mod socket;
 mod stream;
 mod supervisor;
 
@@ -15,6 +16,7 @@ use self::driver::Driver;
 pub(crate) use self::handle::Handle;
 pub(crate) use self::observer::Observer;
 pub(crate) use self::op::{Failure, Op, Reply};
+use self::stream::Stream;
 pub(crate) use self::supervisor::{Session, Supervisor};
 use crate::address::Address;
 use crate::config::ConnectionConfig;
@@ -27,9 +29,9 @@ impl Handle {
         config: &Arc<ConnectionConfig>,
         observer: Arc<dyn Observer>,
     ) -> Result<Self> {
-        let stream = dial::dial(address, config.connect_timeout).await?;
+        let socket = dial::dial(address, config.connect_timeout).await?;
         let handle = Self::new(address.clone(), config.clone(), observer);
-        tokio::spawn(Driver::new(handle.clone(), stream));
+        tokio::spawn(Driver::new(handle.clone(), Stream::new(socket)));
         Ok(handle)
     }
 }

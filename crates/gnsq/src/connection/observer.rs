@@ -4,11 +4,13 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gnsq_proto::{MessageId, ServerError};
+use gnsq_proto::{AuthResponse, MessageId, ServerError};
 
 use super::Handle;
 use crate::error::Error;
-use crate::events::{CloseEvent, ErrorEvent, FinishEvent, MessageEvent, RequeueEvent, ResponseEvent, Signals};
+use crate::events::{
+    AuthEvent, CloseEvent, ErrorEvent, FinishEvent, MessageEvent, RequeueEvent, ResponseEvent, Signals,
+};
 use crate::message::Message;
 
 /// The owner of a connection: a consumer, a producer, a low-level client. None of these may block.
@@ -70,6 +72,11 @@ impl Handle {
     pub(super) fn tell_response(&self, data: &Bytes) {
         let event = || ResponseEvent { nsqd: self.address().clone(), data: data.clone() };
         self.observer().signals().on_response.emit(event);
+    }
+
+    pub(super) fn tell_auth(&self, response: &AuthResponse) {
+        let event = || AuthEvent { nsqd: self.address().clone(), response: response.clone() };
+        self.observer().signals().on_auth.emit(event);
     }
 
     pub(super) fn tell_error(&self, error: &ServerError) {

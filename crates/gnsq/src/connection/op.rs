@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gnsq_proto::connection::{Loss, StateError};
-use gnsq_proto::{ChannelName, Command, IdentifyRequest, MessageId, ServerError, TopicName};
+use gnsq_proto::{ChannelName, Command, IdentifyRequest, MessageId, Secret, ServerError, TopicName};
 use tokio::sync::oneshot;
 
 use crate::budget::Permit;
@@ -34,6 +34,7 @@ pub(crate) enum Op {
 #[derive(Debug)]
 pub(crate) enum Ask {
     Identify(IdentifyRequest),
+    Auth(Secret),
     Subscribe(TopicName, ChannelName),
     StartClose,
 }

@@ -1,67 +1,86 @@
-//! The byte stream under a connection.
+//! The layers between a connection's bytes and its socket.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+#[cfg(any(feature = "snappy", feature = "deflate"))]
+mod compression;
+mod transport;
+
+use std::io;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-#[cfg(unix)]
-use tokio::net::UnixStream;
+use bytes::{Buf, BytesMut};
 
-/// A socket to an nsqd.
+#[cfg(any(feature = "snappy", feature = "deflate"))]
+use self::compression::Compression;
+use self::transport::Transport;
+use super::socket::Socket;
+
+/// Takes a connection's bytes to its socket and back: as they are, until IDENTIFY has agreed on TLS or compression.
 #[derive(Debug)]
-pub(crate) enum Stream {
-    Tcp(TcpStream),
-    #[cfg(unix)]
-    Unix(UnixStream),
+pub(crate) struct Stream {
+    transport: Transport,
+    #[cfg(any(feature = "snappy", feature = "deflate"))]
+    compression: Option<Box<Compression>>,
 }
 
-/// Calls `$method` on whichever socket it is.
-macro_rules! on_socket {
-    ($self:expr, $socket:ident => $call:expr) => {
-        match $self.get_mut() {
-            Stream::Tcp($socket) => {
-                let $socket = Pin::new($socket);
-                $call
-            }
-            #[cfg(unix)]
-            Stream::Unix($socket) => {
-                let $socket = Pin::new($socket);
-                $call
-            }
+impl Stream {
+    pub(crate) fn new(socket: Socket) -> Self {
+        Self {
+            transport: Transport::Plain(socket),
+            #[cfg(any(feature = "snappy", feature = "deflate"))]
+            compression: None,
         }
-    };
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        on_socket!(self, socket => socket.poll_read(cx, buf))
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        on_socket!(self, socket => socket.poll_write(cx, buf))
     }
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        on_socket!(self, socket => socket.poll_write_vectored(cx, bufs))
+    /// Sends all of `output`. While it waits, what is behind it has taken as much as it can, which is little.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, output: &mut impl Buf) -> Poll<io::Result<()>> {
+        #[cfg(any(feature = "snappy", feature = "deflate"))]
+        if let Some(compression) = &mut self.compression {
+            return compression.poll_send(&mut self.transport, cx, output);
+        }
+        self.transport.poll_send(cx, output)
     }
 
-    fn is_write_vectored(&self) -> bool {
-        true
+    /// Appends what has arrived to `input`, at most as much as there is room; returns how many bytes, 0 at the end.
+    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>> {
+        #[cfg(any(feature = "snappy", feature = "deflate"))]
+        if let Some(compression) = &mut self.compression {
+            return compression.poll_receive(&mut self.transport, cx, input);
+        }
+        self.transport.poll_receive(cx, input)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_socket!(self, socket => socket.poll_flush(cx))
+    /// Says that nothing more will be sent, when all is.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        #[cfg(any(feature = "snappy", feature = "deflate"))]
+        if let Some(compression) = &mut self.compression {
+            std::task::ready!(compression.poll_send(&mut self.transport, cx, &mut &b""[..]))?;
+        }
+        self.transport.poll_shutdown(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_socket!(self, socket => socket.poll_shutdown(cx))
+    /// How many bytes the socket has taken.
+    pub(super) fn written(&self) -> u64 {
+        self.transport.written()
+    }
+
+    /// Begins the TLS handshake, which goes on with `poll_receive`.
+    #[cfg(feature = "tls")]
+    pub(super) fn start_tls(
+        &mut self,
+        config: std::sync::Arc<rustls::ClientConfig>,
+        name: rustls::pki_types::ServerName<'static>,
+    ) {
+        self.transport.start_tls(config, name);
+    }
+
+    /// Whether a TLS handshake is under way.
+    pub(super) fn is_shaking_hands(&self) -> bool {
+        self.transport.is_shaking_hands()
+    }
+
+    /// From here on bytes travel compressed; `received` are the first ones.
+    #[cfg(any(feature = "snappy", feature = "deflate"))]
+    pub(super) fn start_compression(&mut self, codec: gnsq_proto::compress::Codec, received: BytesMut) {
+        self.compression = Some(Box::new(Compression::new(codec, received)));
     }
 }

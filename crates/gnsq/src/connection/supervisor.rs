@@ -73,6 +73,8 @@ impl Supervisor {
                     }
                 }
                 Err(error) => {
+                    // What counts is why the connection was lost, not what it was lost for.
+                    let error = if let Error::Lost { cause, .. } = error { *cause } else { error };
                     tracing::warn!(nsqd = %self.address, %error, "can't use nsqd, will try again");
                     session.failed(&self.address, &error);
                 }
@@ -91,9 +93,10 @@ impl Supervisor {
         // A connection that can't be used, or isn't waited for any more, doesn't stay open.
         let mut guard = CloseOnDrop { connection: &connection, keep: false };
         connection.identify().await?;
-        if connection.identified().is_some_and(|response| response.auth_required) {
+        if connection.requires_auth() && self.config.security.auth_secret.is_none() {
             return Err(Error::AuthRequired { address: self.address.clone() });
         }
+        connection.authenticate().await?;
         session.prepare(&connection).await?;
         guard.keep = true;
         drop(guard);

@@ -14,7 +14,7 @@ use super::inlet::Inlet;
 use super::manager::Manager;
 use super::{Consumer, ConsumerHandle};
 use crate::address::{Address, AddressList};
-use crate::config::ConnectionConfig;
+use crate::config::{ConnectionConfig, security_options};
 use crate::error::{Error, Result};
 use crate::events::{HandlerError, MessageEvent};
 #[cfg(feature = "http")]
@@ -152,6 +152,8 @@ impl ConsumerBuilder {
         self
     }
 
+    security_options!(connection);
+
     /// How many messages may be unanswered at once, on all connections together. It can be
     /// [changed](ConsumerHandle::set_max_in_flight) later. Default: 200.
     pub fn max_in_flight(mut self, count: u32) -> Self {
@@ -273,8 +275,9 @@ impl ConsumerBuilder {
     ///
     /// [`Error::Name`], [`Error::Address`] or [`Error::Option`] for what can't be used; to name neither an nsqd nor an
     /// nsqlookupd is one such thing.
-    pub fn build(self) -> Result<Consumer> {
+    pub fn build(mut self) -> Result<Consumer> {
         self.check()?;
+        self.connection.prepare()?;
         let (topic, channel) = self.names?;
         let runtime = self.io.handle()?;
         let settings = Settings {
@@ -309,7 +312,6 @@ impl ConsumerBuilder {
             return Err(error.clone());
         }
         let addresses = self.addresses.check()?;
-        self.connection.check()?;
         let refuse = |option, reason: &str| Err(Error::Option { option, reason: reason.to_owned() });
         if self.connection.heartbeat_interval.is_none() {
             return refuse("heartbeat_interval", "nsqd lets nobody subscribe without heartbeats");

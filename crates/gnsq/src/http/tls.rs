@@ -1,16 +1,10 @@
 //! How the server's identity is checked, and the client's shown.
 
-use std::sync::Arc;
-
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::ClientConfig;
 
 use super::HttpError;
 use super::address::BaseUrl;
+use crate::tls::{Fault, PROTOCOL_VERSIONS, Trust, client_config};
 
 /// What the user said about certificates, not yet read.
 #[derive(Default)]
@@ -36,122 +30,21 @@ impl TlsOptions {
     }
 
     pub(super) fn client_config(&self, base: &BaseUrl) -> Result<ClientConfig, HttpError> {
-        let setup = |error: rustls::Error| HttpError::Setup { url: base.as_str().to_owned(), source: Box::new(error) };
-        // A provider that the program has chosen for the whole process (for FIPS, say) has precedence; setting one
-        // is not a library's business.
-        let provider = CryptoProvider::get_default()
-            .cloned()
-            .unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()));
-        let builder = ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(setup)?;
-        let builder = if self.accept_invalid {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-        } else if let Some(pem) = &self.ca_certificates {
-            builder.with_root_certificates(root_store(pem)?)
-        } else if base.is_https() {
-            builder.with_platform_verifier().map_err(setup)?
-        } else {
-            // Reading the system's certificates takes milliseconds, and `http` has no use for them.
-            builder.with_root_certificates(RootCertStore::empty())
+        let trust = match &self.ca_certificates {
+            _ if self.accept_invalid => Trust::Anyone,
+            Some(pem) => Trust::These(pem),
+            None if base.is_https() => Trust::System,
+            None => Trust::Nobody,
         };
-        let mut config = match &self.client_certificate {
-            Some((chain, key)) => {
-                let chain = certificates("client_certificate_pem", chain)?;
-                let key = PrivateKeyDer::from_pem_slice(key)
-                    .map_err(|_| invalid("client_certificate_pem", "it has no private key"))?;
-                builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|error| invalid("client_certificate_pem", &error.to_string()))?
-            }
-            None => builder.with_no_client_auth(),
-        };
+        let client = self.client_certificate.as_ref().map(|(chain, key)| (&chain[..], &key[..]));
+        let invalid = |option, reason| HttpError::InvalidOption { option, reason };
+        let mut config = client_config(trust, client, PROTOCOL_VERSIONS).map_err(|fault| match fault {
+            Fault::Trusted(reason) => invalid("ca_certificate_pem", reason),
+            Fault::Certificate(reason) | Fault::Key(reason) => invalid("client_certificate_pem", reason),
+            Fault::System(error) => HttpError::Setup { url: base.as_str().to_owned(), source: Box::new(error) },
+        })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
-    }
-}
-
-/// Whether the server tells that it does not take the client's certificate, or that there is none.
-///
-/// In TLS 1.3 the client learns this only after it has sent its request, which the server then has not read.
-pub(super) fn is_refusal_of_client(error: &rustls::Error) -> bool {
-    use AlertDescription::{
-        AccessDenied, BadCertificate, CertificateExpired, CertificateRequired, CertificateRevoked, CertificateUnknown,
-        UnknownCA, UnsupportedCertificate,
-    };
-    matches!(
-        error,
-        rustls::Error::AlertReceived(
-            AccessDenied
-                | BadCertificate
-                | CertificateExpired
-                | CertificateRequired
-                | CertificateRevoked
-                | CertificateUnknown
-                | UnknownCA
-                | UnsupportedCertificate
-        )
-    )
-}
-
-fn root_store(pem: &[u8]) -> Result<RootCertStore, HttpError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates("ca_certificate_pem", pem)? {
-        roots.add(certificate).map_err(|error| invalid("ca_certificate_pem", &error.to_string()))?;
-    }
-    Ok(roots)
-}
-
-fn certificates(option: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, HttpError> {
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| invalid(option, &error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(invalid(option, "it has no certificate in PEM format"));
-    }
-    Ok(certificates)
-}
-
-fn invalid(option: &'static str, reason: &str) -> HttpError {
-    HttpError::InvalidOption { option, reason: reason.to_owned() }
-}
-
-/// Takes any certificate, of which the server must still have the key.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

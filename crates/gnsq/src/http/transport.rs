@@ -185,7 +185,7 @@ fn refused_by_tls(error: &(dyn StdError + 'static), connecting: bool) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<rustls::Error>() {
-            return connecting || super::tls::is_refusal_of_client(error);
+            return connecting || crate::tls::is_refusal_of_client(error);
         }
         // The source of an I/O error made from another error is not that one, but that one's source.
         match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::Producer;
 use super::pool::Pool;
 use crate::address::{Address, AddressList};
-use crate::config::ConnectionConfig;
+use crate::config::{ConnectionConfig, security_options};
 use crate::error::{Error, Result};
 use crate::runtime::Io;
 
@@ -83,6 +83,8 @@ impl ProducerBuilder {
         self
     }
 
+    security_options!(settings.connection);
+
     /// Which nsqd a publish goes to. Default: round robin.
     pub fn routing(mut self, routing: Routing) -> Self {
         self.settings.routing = routing;
@@ -132,11 +134,11 @@ impl ProducerBuilder {
     /// # Errors
     ///
     /// [`Error::Address`] or [`Error::Option`] for what can't be used; no address is one such thing.
-    pub fn build(self) -> Result<Producer> {
+    pub fn build(mut self) -> Result<Producer> {
+        self.settings.connection.prepare()?;
         let addresses = self.addresses.check()?;
         let refuse = |option, reason: &str| Err(Error::Option { option, reason: reason.to_owned() });
         let settings = &self.settings;
-        settings.connection.check()?;
         if addresses.is_empty() {
             return refuse("nsqd", "name at least one nsqd");
         }

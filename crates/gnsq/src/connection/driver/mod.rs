@@ -2,6 +2,7 @@
 
 mod ops;
 mod transfer;
+mod upgrade;
 
 use std::io;
 use std::pin::Pin;
@@ -45,6 +46,8 @@ pub(super) struct Driver {
     /// Since when the socket takes nothing of what is to be sent.
     stalled: Option<Instant>,
     identify_sent: Option<Instant>,
+    /// Until when a TLS handshake may take.
+    handshake_until: Option<Instant>,
     /// Until when a close may take.
     closing: Option<Instant>,
     /// Until when a close waits for late messages, once nsqd has said that it sends none.
@@ -77,6 +80,7 @@ impl Driver {
             timer_at: now,
             stalled: None,
             identify_sent: None,
+            handshake_until: None,
             closing: None,
             late_until: None,
             settled: false,
@@ -201,7 +205,7 @@ impl Driver {
             // What hasn't left by now still will, unless the connection ends before: nobody can take it back.
             Event::TimedOut { waiter, .. } => waiter.fail(Failure::TimedOut { sent: true }),
             Event::Expired(id) => self.handle.tell_expired(id),
-            Event::Upgrade(_) => return Err(self.protocol_error(ConnectionError::Declined("plain text"))),
+            Event::Upgrade(upgrade) => self.upgrade(upgrade, now)?,
             // Taken by the caller.
             Event::Message { .. } => {}
         }
@@ -255,6 +259,7 @@ impl Driver {
             self.protocol.next_timeout(),
             self.window.next_timeout(),
             self.stalled.map(|since| since + config.write_timeout),
+            self.handshake_until,
             self.closing,
             self.late_until.filter(|_| !self.settled),
         ];
@@ -277,6 +282,7 @@ impl Driver {
             let text = format!("nsqd took no byte for {:?} (write_timeout)", config.write_timeout);
             return Err(self.io_error(io::Error::new(io::ErrorKind::TimedOut, text)));
         }
+        self.check_handshake(now)?;
         let in_flight = self.protocol.in_flight();
         self.protocol.handle_timeout(now).map_err(|error| self.protocol_error(error))?;
         self.events(now)?;
@@ -302,7 +308,12 @@ impl Driver {
         if self.closing.is_some() {
             return Error::Closed;
         }
-        Error::Io { address: self.handle.address().clone(), source: Arc::new(error) }
+        let address = self.handle.address().clone();
+        #[cfg(feature = "tls")]
+        if error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some() {
+            return Error::Tls { address, source: Arc::new(error) };
+        }
+        Error::Io { address, source: Arc::new(error) }
     }
 
     fn protocol_error(&self, source: ConnectionError) -> Error {

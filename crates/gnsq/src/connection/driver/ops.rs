@@ -75,6 +75,7 @@ impl Driver {
                 self.identify_sent = Some(now);
                 self.protocol.identify(request, reply, Some(deadline))
             }
+            Ask::Auth(secret) => self.protocol.auth(secret, reply, Some(deadline)),
             Ask::Subscribe(topic, channel) => self.protocol.subscribe(topic, channel, reply, Some(deadline)),
             Ask::StartClose => {
                 self.window.set_share(now, 0);

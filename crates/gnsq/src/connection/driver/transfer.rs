@@ -1,31 +1,31 @@
 //! Bytes to and from the socket.
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Buf;
-use tokio::io::AsyncWrite;
-use tokio_util::io::{poll_read_buf, poll_write_buf};
 
 use super::Driver;
 use crate::error::Error;
 
 impl Driver {
     pub(super) fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), Error> {
-        while !self.shut && self.protocol.output().has_remaining() {
-            match poll_write_buf(Pin::new(&mut self.stream), cx, self.protocol.output()) {
-                Poll::Ready(Ok(0)) => return Err(self.io_error(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(_)) => self.stalled = None,
-                Poll::Ready(Err(error)) => return Err(self.io_error(error)),
-                Poll::Pending => {
-                    self.stalled.get_or_insert(now);
-                    return self.check_unsent();
+        if self.shut {
+            return Ok(());
+        }
+        let written = self.stream.written();
+        match self.stream.poll_send(cx, self.protocol.output()) {
+            Poll::Ready(Ok(())) => self.stalled = None,
+            Poll::Ready(Err(error)) => return Err(self.io_error(error)),
+            Poll::Pending => {
+                if self.stream.written() != written {
+                    self.stalled = None;
                 }
+                self.stalled.get_or_insert(now);
+                return self.check_unsent();
             }
         }
-        self.stalled = None;
         Ok(())
     }
 
@@ -56,7 +56,7 @@ impl Driver {
     /// close it from here could destroy what it hasn't read yet.
     pub(super) fn shut(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         if !self.shut {
-            self.shut = match Pin::new(&mut self.stream).poll_shutdown(cx) {
+            self.shut = match self.stream.poll_shutdown(cx) {
                 Poll::Ready(result) => result.map(|()| true).map_err(|error| self.io_error(error))?,
                 Poll::Pending => false,
             };
@@ -73,7 +73,7 @@ impl Driver {
             input.reserve(wanted.max(missing));
         }
         let room = input.capacity() - input.len();
-        match poll_read_buf(Pin::new(&mut self.stream), cx, input) {
+        match self.stream.poll_receive(cx, input) {
             Poll::Ready(Ok(0)) if self.shut => Err(Error::Closed),
             Poll::Ready(Ok(0)) => Err(self.io_error(io::Error::new(io::ErrorKind::UnexpectedEof, "nsqd closed it"))),
             Poll::Ready(Ok(count)) => {

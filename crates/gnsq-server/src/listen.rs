@@ -1,0 +1,270 @@
+//! Where a server listens, and the sockets of those who come.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::str::FromStr;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::error::StartError;
+
+/// Where to listen: `host:port` (port 0 for a free one), or the path of a unix socket.
+///
+/// ```
+/// use gnsq_server::ListenAddress;
+///
+/// assert!(matches!("127.0.0.1:0".parse(), Ok(ListenAddress::Tcp(_))));
+/// assert!(matches!("/run/nsqd.sock".parse(), Ok(ListenAddress::Unix(_))));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// A host, which may be empty for all interfaces, a colon and a port.
+    Tcp(String),
+    /// A unix socket. A file that is there already, and that nobody listens on, is replaced.
+    Unix(PathBuf),
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BoundAddress {
+    /// An address with its port.
+    Tcp(SocketAddr),
+    /// The path of a unix socket.
+    Unix(PathBuf),
+}
+
+impl ListenAddress {
+    /// A free port of 127.0.0.1.
+    pub fn free_port() -> Self {
+        Self::Tcp("127.0.0.1:0".to_owned())
+    }
+}
+
+/// What has the form `host:port` is that, anything else is a path, as nsqd reads it.
+impl FromStr for ListenAddress {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let host_and_port = text.rsplit_once(':').filter(|(host, _)| {
+            let bracketed = host.starts_with('[') && host.ends_with(']');
+            !host.contains('/') && (bracketed || !host.contains(':'))
+        });
+        Ok(match host_and_port {
+            Some(_) => Self::Tcp(text.to_owned()),
+            None => Self::Unix(text.into()),
+        })
+    }
+}
+
+impl From<&str> for ListenAddress {
+    fn from(text: &str) -> Self {
+        let Ok(address) = text.parse();
+        address
+    }
+}
+
+impl From<String> for ListenAddress {
+    fn from(text: String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl From<SocketAddr> for ListenAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address.to_string())
+    }
+}
+
+impl From<&Path> for ListenAddress {
+    fn from(path: &Path) -> Self {
+        Self::Unix(path.to_owned())
+    }
+}
+
+impl From<PathBuf> for ListenAddress {
+    fn from(path: PathBuf) -> Self {
+        Self::Unix(path)
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => f.write_str(address),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl BoundAddress {
+    /// The address, unless it is a unix socket.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for BoundAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// A bound listener. Dropping one on a unix socket removes its file.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener, RemoveOnDrop),
+}
+
+/// The socket of one who came.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl Listener {
+    pub(crate) async fn bind(address: &ListenAddress) -> io::Result<Self> {
+        match address {
+            ListenAddress::Tcp(address) => {
+                // nsqd's `:4150` means all interfaces.
+                let address = if address.starts_with(':') { format!("[::]{address}") } else { address.clone() };
+                TcpListener::bind(address).await.map(Self::Tcp)
+            }
+            #[cfg(unix)]
+            ListenAddress::Unix(path) => {
+                if path.exists() && UnixStream::connect(path).await.is_err() {
+                    std::fs::remove_file(path)?;
+                }
+                UnixListener::bind(path).map(|listener| Self::Unix(listener, RemoveOnDrop(path.clone())))
+            }
+            #[cfg(not(unix))]
+            ListenAddress::Unix(_) => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no unix sockets"))
+            }
+        }
+    }
+
+    /// Binds, and tells the address with its port; `what` is for the error.
+    pub(crate) async fn listen(
+        what: &'static str,
+        address: &ListenAddress,
+    ) -> Result<(Self, BoundAddress), StartError> {
+        let failed = |source| StartError::Listen { what, address: address.clone(), source };
+        let listener = Self::bind(address).await.map_err(failed)?;
+        let bound = listener.address().map_err(failed)?;
+        Ok((listener, bound))
+    }
+
+    pub(crate) fn address(&self) -> io::Result<BoundAddress> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(BoundAddress::Tcp),
+            #[cfg(unix)]
+            Self::Unix(_, path) => Ok(BoundAddress::Unix(path.0.clone())),
+        }
+    }
+
+    /// The next one who comes, and its address as nsqd shows it: empty for a unix socket.
+    pub(crate) async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (socket, peer) = listener.accept().await?;
+                // What is to be sent is gathered before it reaches the socket; waiting for more there only delays.
+                let _ = socket.set_nodelay(true);
+                Ok((Socket::Tcp(socket), Some(peer)))
+            }
+            #[cfg(unix)]
+            Self::Unix(listener, _) => listener.accept().await.map(|(socket, _)| (Socket::Unix(socket), None)),
+        }
+    }
+}
+
+/// Calls `$call` on whichever socket it is.
+macro_rules! on_socket {
+    ($self:expr, $socket:ident => $call:expr) => {
+        match $self.get_mut() {
+            Socket::Tcp($socket) => {
+                let $socket = Pin::new($socket);
+                $call
+            }
+            #[cfg(unix)]
+            Socket::Unix($socket) => {
+                let $socket = Pin::new($socket);
+                $call
+            }
+        }
+    };
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        on_socket!(self, socket => socket.poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        on_socket!(self, socket => socket.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        on_socket!(self, socket => socket.poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_socket!(self, socket => socket.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_socket!(self, socket => socket.poll_shutdown(cx))
+    }
+}
+
+#[cfg(unix)]
+#[derive(Debug)]
+pub(crate) struct RemoveOnDrop(PathBuf);
+
+#[cfg(unix)]
+impl Drop for RemoveOnDrop {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_and_port_is_told_from_a_path() {
+        for (text, tcp) in
+            [("127.0.0.1:0", true), (":4150", true), ("[::1]:4150", true), ("nsqd.sock", false), ("/a:1/b", false)]
+        {
+            assert_eq!(matches!(ListenAddress::from(text), ListenAddress::Tcp(_)), tcp, "{text}");
+        }
+    }
+}
