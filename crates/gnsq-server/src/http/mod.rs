@@ -2,6 +2,8 @@
 
 mod answer;
 mod body;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod query;
 mod routes;
 mod serve;
