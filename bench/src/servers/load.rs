@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use crate::socket_loop::{answered, finish_all, mpub, publish};
 use crate::{BATCH, CHANNEL, MAX_IN_FLIGHT, OUTSTANDING};
@@ -17,13 +18,15 @@ impl Load {
         Self { address }
     }
 
-    /// Topics with a channel each.
+    /// Topics with a channel each, and a moment of rest.
     pub(super) fn create(&self, topics: usize) {
         for topic in 0..topics {
             let mut socket = self.connect();
             let command = format!("SUB {} {CHANNEL}\n", name(topic));
             answered(&mut socket, &[command.into_bytes()], 1, 1);
         }
+        // nsqd writes to its disk what it has, behind the answers.
+        thread::sleep(SETTLE);
     }
 
     pub(super) fn publish(&self, messages: usize, topics: usize) {
@@ -77,3 +80,5 @@ impl Load {
 fn name(topic: usize) -> String {
     format!("bench-{topic}")
 }
+
+const SETTLE: Duration = Duration::from_millis(500);

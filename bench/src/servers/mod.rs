@@ -135,7 +135,6 @@ fn first_message(kind: Kind) -> Duration {
     let began = Instant::now();
     let server = Server::start(kind);
     let load = Load::new(server.address());
-    load.create(1);
     load.publish(1, 1);
     load.consume(1, 1, 1);
     began.elapsed()

@@ -24,7 +24,7 @@ pub(super) struct Server {
 }
 
 enum Process {
-    Real { _nsqd: Nsqd, _runtime: Runtime },
+    Real { _nsqd: Box<Nsqd>, _runtime: Runtime },
     Embedded(Child),
 }
 
@@ -48,7 +48,7 @@ impl Server {
                 // Everything stays in memory.
                 let nsqd = runtime.block_on(Nsqd::builder().arg("--mem-queue-size=20000000").start());
                 let (address, pid) = (nsqd.tcp_address(), nsqd.pid());
-                Self { address, pid, _process: Process::Real { _nsqd: nsqd, _runtime: runtime } }
+                Self { address, pid, _process: Process::Real { _nsqd: Box::new(nsqd), _runtime: runtime } }
             }
             Kind::Embedded => {
                 let program = std::env::current_exe().expect("this program has a path");

@@ -148,10 +148,12 @@ pub(crate) async fn run(args: PubArgs, config: Option<&Path>) -> Result<Exit, Fa
     let pace = Pace::new(args.rate, Instant::now());
     let mut pump = Pump { input, destination, settings, batch, pace, failed, report };
     let end = pump.run(&mut interrupts).await;
-    tokio::select! {
-        () = pump.destination.close() => {}
-        // Nothing is outstanding any more.
-        _ = interrupts.next() => {}
+    if !end.given_up {
+        tokio::select! {
+            () = pump.destination.close() => {}
+            // Nothing is outstanding any more.
+            _ = interrupts.next() => {}
+        }
     }
     finish(pump, &end, args.quiet)
 }

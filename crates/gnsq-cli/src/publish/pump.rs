@@ -36,6 +36,8 @@ pub(super) struct Pump {
 pub(super) struct End {
     /// Who asked it to.
     pub(super) interrupt: Option<Interrupt>,
+    /// It was asked twice, so that answers may still come for which nobody waits.
+    pub(super) given_up: bool,
     /// The input could not be read to its end.
     pub(super) unreadable: Option<Failure>,
 }
@@ -95,6 +97,7 @@ impl Pump {
                 biased;
                 interrupt = interrupts.next() => {
                     if end.interrupt.replace(interrupt).is_some() {
+                        end.given_up = true;
                         outstanding.given_up.cancel();
                         self.give_up();
                     } else {

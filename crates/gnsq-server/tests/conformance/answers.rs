@@ -48,7 +48,7 @@ async fn an_id_that_is_not_in_flight_is_told_and_the_connection_stays<S: Side>()
         for verb in ["FIN", "REQ", "TOUCH"] {
             let error =
                 |id: &[u8]| [format!("E_{verb}_FAILED {verb} ").as_bytes(), id, b" failed ID not in flight"].concat();
-            for id in [&b"0123456789abcdef"[..], b"ABCDEFGHIJKLMNOP", b"%s%d\"\\\xff\n\x00456789"] {
+            for id in [&b"0123456789abcdef"[..], b"ABCDEFGHIJKLMNOP", b"%s%d\"\\\xff\0g456789a"] {
                 let line = [verb.as_bytes(), b" ", id, b" 0 more\n"].concat();
                 state.warns(&nsqd, [(line, error(id))]).await;
             }

@@ -2,6 +2,8 @@
 
 mod expect;
 
+use std::fmt::Write;
+
 use gnsq_testkit::DEADLINE;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -56,7 +58,7 @@ impl Http {
             head.push_str("\r\n");
         }
         if !headers.iter().any(|header| header.starts_with("Transfer-Encoding")) {
-            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+            write!(head, "Content-Length: {}\r\n", body.len()).unwrap();
         }
         head.push_str("\r\n");
         let mut bytes = head.into_bytes();
@@ -85,9 +87,8 @@ pub(crate) async fn exchange(socket: &mut Box<dyn Socket>, bytes: &[u8]) -> Vec<
         let _ = socket.flush().await;
         let _ = socket.read_to_end(&mut received).await;
     };
-    if timeout(DEADLINE, exchange).await.is_err() {
-        panic!("no end of the answer to {}: {}", bytes.escape_ascii(), received.escape_ascii());
-    }
+    let in_time = timeout(DEADLINE, exchange).await.is_ok();
+    assert!(in_time, "no end of the answer to {}: {}", bytes.escape_ascii(), received.escape_ascii());
     received
 }
 

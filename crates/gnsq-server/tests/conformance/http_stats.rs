@@ -1,5 +1,7 @@
 //! `/stats` and `/info`, in every form.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 use crate::differences::Differences;
@@ -106,27 +108,28 @@ async fn the_json_of_a_server_without_topics<S: Side>() {
 async fn the_json_has_every_key_in_its_place<S: Side>() {
     let nsqd = S::nsqd(&[]).await;
     let mut scene = Scene::new(&nsqd).await;
-    let a = format!(
+    let topic_a = format!(
         r#"{{"topic_name":"a","channels":[],"depth":0,"backend_depth":0,"message_count":0,"message_bytes":0,"paused":true,{E2E}}}"#
     );
     let busy = format!(
         r#"{{"client_id":"id","hostname":"host","version":"V2","remote_address":"127.0.0.1:#","state":3,"ready_count":1,"in_flight_count":1,"message_count":1,"finish_count":0,"requeue_count":0,"connect_ts":#,"sample_rate":0,"deflate":false,"snappy":false,"user_agent":"agent/1",{NO_TLS}}}"#
     );
-    let c = format!(
+    let channel_c = format!(
         r#"{{"channel_name":"c","depth":1,"backend_depth":0,"in_flight_count":1,"deferred_count":1,"message_count":3,"requeue_count":0,"timeout_count":0,"client_count":1,"clients":[{busy}],"paused":false,{E2E}}}"#
     );
-    let d = format!(
+    let channel_d = format!(
         r#"{{"channel_name":"d","depth":2,"backend_depth":0,"in_flight_count":0,"deferred_count":1,"message_count":3,"requeue_count":0,"timeout_count":0,"client_count":1,"clients":[{QUIET}{NO_TLS}}}],"paused":true,{E2E}}}"#
     );
-    let b = format!(
-        r#"{{"topic_name":"b","channels":[{c},{d}],"depth":0,"backend_depth":0,"message_count":3,"message_bytes":15,"paused":false,{E2E}}}"#
+    let topic_b = format!(
+        r#"{{"topic_name":"b","channels":[{channel_c},{channel_d}],"depth":0,"backend_depth":0,"message_count":3,"message_bytes":15,"paused":false,{E2E}}}"#
     );
-    let p = format!(
+    let topic_p = format!(
         r#"{{"topic_name":"p","channels":[],"depth":1,"backend_depth":0,"message_count":1,"message_bytes":1,"paused":false,{E2E}}}"#
     );
     let producer = QUIET.replace("\"state\":3", "\"state\":0");
     let producers = format!(r#"[{producer}"pub_counts":[{{"topic":"p","count":1}}],{NO_TLS}}}]"#);
-    assert_stats(&nsqd.http(), "?format=json", &whole(&format!("[{a},{b},{p}]"), MEMORY, &producers)).await;
+    assert_stats(&nsqd.http(), "?format=json", &whole(&format!("[{topic_a},{topic_b},{topic_p}]"), MEMORY, &producers))
+        .await;
 
     // A client that has both subscribed and published is listed as both.
     let Scene { busy, quiet, _producer: producer } = &mut scene;
@@ -231,7 +234,7 @@ fn head(differences: &Differences, memory: bool) -> String {
             ("next_gc_bytes", 12),
             ("gc_total_runs", 12),
         ] {
-            text.push_str(&format!("   {name}{:spaces$}\t#\n", ""));
+            writeln!(text, "   {name}{:spaces$}\t#", "").unwrap();
         }
         text.push('\n');
     }

@@ -17,27 +17,35 @@ macro_rules! conformance {
     };
 }
 
+mod answers;
+mod auth;
+mod auth_server;
+mod certificates;
+mod compression;
+mod delivery;
 mod differences;
+mod heartbeats;
+mod hello;
 mod http;
 mod http_config;
 mod http_publish;
 mod http_routes;
 mod http_stats;
 mod http_topics;
-mod like;
-mod real;
-mod server;
-mod state;
-mod stats;
-mod wire;
-
-mod answers;
-mod delivery;
-mod heartbeats;
-mod hello;
 mod identify;
 mod in_flight;
 mod life;
+mod like;
+mod lookupd_http;
+mod lookupd_tcp;
 mod publish;
+mod real;
+mod registration;
 mod requeue;
+mod server;
+mod state;
+mod stats;
 mod subscribe;
+mod tls;
+mod unix_sockets;
+mod wire;

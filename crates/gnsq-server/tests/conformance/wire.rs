@@ -2,6 +2,7 @@
 
 mod compression;
 mod frame;
+mod tls;
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio::time::timeout;
 use crate::server::Address;
 use compression::Compression;
 pub(crate) use frame::{Frame, Message};
+pub(crate) use tls::TlsClient;
 
 /// One connection. Everything that waits fails the test after [`DEADLINE`].
 pub(crate) struct Client {
@@ -90,6 +92,21 @@ impl Client {
         }
     }
 
+    /// Publishes to topic `t`, of which it is the only consumer, and takes the message and the OK, whichever is first.
+    pub(crate) async fn published(&mut self, body: &str) -> Message {
+        self.send(command("PUB t", body)).await;
+        match self.frame().await {
+            Frame::Message(message) => {
+                self.ok().await;
+                message
+            }
+            other => {
+                assert_eq!(other, Frame::Response("OK".to_owned()));
+                self.message().await
+            }
+        }
+    }
+
     /// The next frame must be this error; the connection stays open.
     pub(crate) async fn error(&mut self, error: impl AsRef<[u8]>) {
         let frame = self.frame().await;
@@ -108,6 +125,50 @@ impl Client {
         assert!(self.input.is_empty(), "more came: {}, after {}", self.input.escape_ascii(), self.sent());
     }
 
+    /// The next frame must be an error, of which this is the text.
+    pub(crate) async fn any_error(&mut self) -> String {
+        match self.frame().await {
+            Frame::Error(error) => error.to_string(),
+            other => panic!("expected an error, got {other:?}, after {}", self.sent()),
+        }
+    }
+
+    /// Whether an OK is next; the end of the connection is no OK.
+    pub(crate) async fn is_ok(&mut self) -> bool {
+        while self.input.len() < 10 {
+            if !self.fill().await {
+                assert!(self.input.is_empty(), "ended after {}", self.input.escape_ascii());
+                return false;
+            }
+        }
+        self.ok().await;
+        true
+    }
+
+    /// Goes through the handshake; none if the server refuses.
+    pub(crate) async fn upgrade_to_tls(&mut self, tls: TlsClient<'_>) -> Option<()> {
+        assert!(self.input.is_empty(), "more came in clear text: {}", self.input.escape_ascii());
+        let socket = std::mem::replace(&mut self.socket, Box::new(tokio::io::empty()));
+        self.socket = timeout(DEADLINE, tls.handshake(socket)).await.expect("an end of the handshake").ok()?;
+        Some(())
+    }
+
+    /// What is behind the reply to IDENTIFY is deflated.
+    pub(crate) fn upgrade_to_deflate(&mut self) {
+        self.upgrade(Compression::deflate());
+    }
+
+    /// What is behind the reply to IDENTIFY is in snappy's frames.
+    pub(crate) fn upgrade_to_snappy(&mut self) {
+        self.upgrade(Compression::snappy());
+    }
+
+    fn upgrade(&mut self, compression: Compression) {
+        self.compression = compression;
+        let received = std::mem::take(&mut self.input);
+        self.compression.decompress(&received, &mut self.input);
+    }
+
     /// The server must have kept the connection and have sent nothing more: an OK comes next, and is for this PUB.
     pub(crate) async fn stays(&mut self) {
         let sent = std::mem::take(&mut self.last_sent);
@@ -124,8 +185,21 @@ impl Client {
 
     /// The next answer from nsqlookupd: a size and a text.
     pub(crate) async fn answer(&mut self) -> String {
-        let data = self.sized().await;
-        String::from_utf8(data).unwrap_or_else(|error| panic!("{error}, after {}", self.sent()))
+        let answer = self.sized().await;
+        String::from_utf8(answer).unwrap_or_else(|error| panic!("{error}, after {}", self.sent()))
+    }
+
+    /// The next answer from nsqlookupd must be this one.
+    pub(crate) async fn answers(&mut self, expected: impl AsRef<[u8]>) {
+        let answer = self.sized().await;
+        let expected = expected.as_ref();
+        assert!(
+            answer == expected,
+            "{}, not {}, after {}",
+            answer.escape_ascii(),
+            expected.escape_ascii(),
+            self.sent()
+        );
     }
 
     /// The next bytes, without compression, as many as asked for.
@@ -158,15 +232,25 @@ impl Client {
 
     /// Receives more; false at the end.
     async fn fill(&mut self) -> bool {
-        let mut buffer = [0; 16 * 1024];
-        let received = match timeout(DEADLINE, self.socket.read(&mut buffer)).await {
+        let mut buffer = Vec::with_capacity(16 * 1024);
+        let received = match timeout(DEADLINE, self.socket.read_buf(&mut buffer)).await {
             Ok(Ok(received)) => received,
             // A server that closes before it has read everything resets, and everything that came before is read.
-            Ok(Err(error)) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => 0,
+            // A refused certificate ends the stream too.
+            Ok(Err(error))
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof | ErrorKind::InvalidData
+                ) =>
+            {
+                0
+            }
             Ok(Err(error)) => panic!("{error} when receiving, after {}", self.sent()),
-            Err(_) => panic!("nothing comes, after {}; got so far: {}", self.sent(), self.input.escape_ascii()),
+            Err(elapsed) => {
+                panic!("{elapsed}: nothing comes, after {}; got so far: {}", self.sent(), self.input.escape_ascii())
+            }
         };
-        self.compression.decompress(&buffer[..received], &mut self.input);
+        self.compression.decompress(&buffer, &mut self.input);
         received > 0
     }
 

@@ -73,6 +73,8 @@ impl Supervisor {
                     }
                 }
                 Err(error) => {
+                    // What counts is why the connection was lost, not what it was lost for.
+                    let error = if let Error::Lost { cause, .. } = error { *cause } else { error };
                     tracing::warn!(nsqd = %self.address, %error, "can't use nsqd, will try again");
                     session.failed(&self.address, &error);
                 }

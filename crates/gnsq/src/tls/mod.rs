@@ -40,14 +40,19 @@ pub(crate) fn is_refusal_of_client(error: &rustls::Error) -> bool {
 /// What to do about an error, behind its text.
 #[cfg(feature = "tls")]
 pub(crate) fn advice(error: &std::io::Error) -> &'static str {
-    use rustls::CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer};
+    use rustls::CertificateError::{
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, Other, UnknownIssuer,
+    };
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
 
     let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else { return "" };
     match error {
-        InvalidCertificate(UnknownIssuer) => {
+        // The second one when another authority of the same name is trusted.
+        InvalidCertificate(UnknownIssuer | BadSignature) => {
             ": nothing that is trusted here has signed its certificate; give its authority (ca_certificate_file)"
         }
+        // Most often one that signed itself, and calls itself an authority.
+        InvalidCertificate(Other(_)) => ": if it is its own authority, give it as one (ca_certificate_file)",
         InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
             ": its certificate is for another name; connect to that one, or name it (server_name)"
         }
@@ -56,7 +61,7 @@ pub(crate) fn advice(error: &std::io::Error) -> &'static str {
             ": it wants a certificate of this client (client_certificate_file)"
         }
         refused if is_refusal_of_client(refused) => ": it doesn't take this client's certificate",
-        InvalidMessage(_) => ": it seems to speak no TLS",
+        InvalidMessage(_) => ": what came is not TLS",
         _ => "",
     }
 }

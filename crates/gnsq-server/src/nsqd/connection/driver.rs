@@ -94,15 +94,16 @@ impl Driver {
     /// Does all there is to do, up to a bound, after which others have their turn.
     fn run(&mut self, cx: &mut Context<'_>, mut now: Now) -> Poll<Next> {
         for _ in 0..MAX_ROUNDS {
+            self.execute(now);
             if let Some(waiting) = &mut self.waiting {
                 // It isn't the client that is slow.
                 self.session.liveness.command(now.tick);
                 if let Poll::Ready(waited) = waiting.as_mut().poll(cx) {
                     self.waiting = None;
                     self.session.resume(waited);
+                    continue;
                 }
             }
-            self.execute(now);
             if self.session.hungry && self.next.is_none() && self.unsent() < SIZE {
                 self.session.take(now, &mut self.output, SIZE);
             }
@@ -141,6 +142,7 @@ impl Driver {
     fn execute(&mut self, now: Now) {
         let mut at = 0;
         while self.has_commands_behind(at) {
+            self.needed = 0;
             match self.session.execute(&self.input[at..], now, &mut self.output) {
                 Ok(Step::Done(consumed)) => at += consumed,
                 Ok(Step::Incomplete(needed, _)) => self.needed = needed,

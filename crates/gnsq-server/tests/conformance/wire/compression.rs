@@ -6,10 +6,7 @@ use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
 pub(super) enum Compression {
     None,
     /// Raw deflate, flushed after each write.
-    Deflate {
-        out: Compress,
-        input: Decompress,
-    },
+    Deflate(Box<Deflate>),
     /// The snappy framing format; a chunk that has not arrived in full waits.
     Snappy {
         waiting: Vec<u8>,
@@ -17,9 +14,15 @@ pub(super) enum Compression {
     },
 }
 
+pub(super) struct Deflate {
+    out: Compress,
+    input: Decompress,
+}
+
 impl Compression {
     pub(super) fn deflate() -> Self {
-        Self::Deflate { out: Compress::new(flate2::Compression::fast(), false), input: Decompress::new(false) }
+        let out = Compress::new(flate2::Compression::fast(), false);
+        Self::Deflate(Box::new(Deflate { out, input: Decompress::new(false) }))
     }
 
     pub(super) fn snappy() -> Self {
@@ -29,9 +32,9 @@ impl Compression {
     pub(super) fn compress(&mut self, bytes: &[u8]) -> Vec<u8> {
         match self {
             Self::None => bytes.to_vec(),
-            Self::Deflate { out, .. } => {
+            Self::Deflate(deflate) => {
                 let mut compressed = Vec::with_capacity(bytes.len() + 1024);
-                let status = out.compress_vec(bytes, &mut compressed, FlushCompress::Sync).unwrap();
+                let status = deflate.out.compress_vec(bytes, &mut compressed, FlushCompress::Sync).unwrap();
                 assert!(status == Status::Ok && compressed.len() < compressed.capacity(), "the room has sufficed");
                 compressed
             }
@@ -51,7 +54,8 @@ impl Compression {
     pub(super) fn decompress(&mut self, received: &[u8], decompressed: &mut Vec<u8>) {
         match self {
             Self::None => decompressed.extend(received),
-            Self::Deflate { input, .. } => {
+            Self::Deflate(deflate) => {
+                let input = &mut deflate.input;
                 let start = input.total_in();
                 loop {
                     let taken = usize::try_from(input.total_in() - start).unwrap();

@@ -58,3 +58,9 @@ impl std::fmt::Debug for Bytes {
         write!(f, "\"{}\"", self.0.escape_ascii())
     }
 }
+
+impl std::fmt::Display for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.escape_ascii().fmt(f)
+    }
+}

@@ -1,0 +1,88 @@
+//! TLS, compression and AUTH, with the real nsqd and with peers that misbehave.
+
+#![cfg(all(feature = "tls", feature = "snappy", feature = "deflate"))]
+#![allow(clippy::unwrap_used, reason = "the helpers are part of the tests")]
+
+mod auth;
+mod auth_server;
+mod certificates;
+#[path = "../common/mod.rs"]
+mod common;
+mod compression;
+mod handshake;
+mod layers;
+mod tls;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use gnsq::{Address, ConnectionConfig, Consumer, Error, IdentifyResponse, Io, NsqdTcpClient, Producer};
+use gnsq_testkit::{Nsqd, NsqdBuilder};
+use serde_json::Value;
+
+use self::certificates::Identity;
+use self::common::within;
+
+/// An nsqd that shows this certificate, and answers plain HTTP whatever it demands of TCP.
+fn tls_nsqd(identity: &Identity) -> NsqdBuilder {
+    Nsqd::builder()
+        .arg(format!("--tls-cert={}", identity.certificate_path().display()))
+        .arg(format!("--tls-key={}", identity.key_path().display()))
+        .arg("--tls-required=tcp-https")
+}
+
+async fn connect(address: impl Into<Address>, config: ConnectionConfig) -> NsqdTcpClient {
+    within(NsqdTcpClient::connect_with(address.into(), config, &Io::Current)).await.unwrap()
+}
+
+/// What an nsqd grants such a client.
+async fn identify(nsqd: &Nsqd, config: ConnectionConfig) -> Result<IdentifyResponse, Error> {
+    within(connect(nsqd.tcp_address(), config).await.identify()).await
+}
+
+/// Why a connection that waited for an answer ended.
+fn cause(error: Error) -> Error {
+    match error {
+        Error::Lost { cause, .. } => *cause,
+        other => panic!("expected a lost connection, not: {other}"),
+    }
+}
+
+/// What a producer with these options has as its last failure when it gives up.
+async fn last_failure(nsqd: &Nsqd, config: ConnectionConfig) -> Error {
+    let builder = Producer::builder().nsqd(nsqd.tcp_address()).connection(config);
+    let producer = builder.publish_timeout(Duration::from_secs(2)).build().unwrap();
+    match within(producer.publish("t", "never")).await {
+        Err(Error::NoConnections { last: Some(last), .. }) => *last,
+        other => panic!("expected no connection, not {other:?}"),
+    }
+}
+
+/// Publishes all of these, with all of them outstanding at once, and consumes them again; returns what nsqd then tells of
+/// the consumer.
+async fn round_trip(nsqd: &Nsqd, config: &ConnectionConfig, bodies: &[Bytes]) -> Value {
+    let address = nsqd.tcp_address();
+    let producer = Producer::builder().nsqd(address).connection(config.clone()).build().unwrap();
+    let mut consumer = Consumer::builder("t", "c").nsqd(address).connection(config.clone()).build().unwrap();
+    let publishing = bodies.iter().map(|body| producer.publish("t", body.clone()));
+    for published in within(futures_util::future::join_all(publishing)).await {
+        published.unwrap();
+    }
+    let mut received = Vec::new();
+    while received.len() < bodies.len() {
+        let message = within(consumer.recv()).await.unwrap();
+        received.push(message.body().clone());
+        message.finish().unwrap();
+    }
+    let mut expected = bodies.to_vec();
+    expected.sort_unstable();
+    received.sort_unstable();
+    assert!(received == expected, "something else came back");
+    let stats = nsqd.stats().await;
+    let client = stats["topics"][0]["channels"][0]["clients"][0].clone();
+    let report = within(consumer.handle().shutdown()).await;
+    assert!(report.unconfirmed.is_empty(), "{report:?}");
+    within(producer.close()).await;
+    nsqd.wait_for_channel("t", "c", |channel| channel.depth == 0 && channel.in_flight_count == 0).await;
+    client
+}
