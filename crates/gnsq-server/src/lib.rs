@@ -60,3 +60,12 @@ pub use nsqd::{
 pub use nsqlookupd::{Nsqlookupd, NsqlookupdBuilder, Producer, TopicRegistration};
 pub use tls::{ClientAuth, PemSource, TlsError, TlsOptions, TlsRequired, TlsVersion};
 pub use version::{NSQ_VERSION, version_line};
+
+/// What the fuzz targets reach and nobody else: it isn't there without their compiler flag.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::http::fuzzing::{HttpAnswer, parameter};
+    pub use crate::nsqd::fuzzing::{FuzzedConnection, FuzzedNsqd, identify};
+    pub use crate::nsqlookupd::fuzzing::{FuzzedNsqlookupd, LookupdSession};
+}
