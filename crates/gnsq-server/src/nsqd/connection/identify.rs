@@ -75,8 +75,10 @@ impl Settings {
 
 impl Request {
     pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        let request: Option<Self> = serde_json::from_slice(body)
-            .map_err(|_| Refusal::new(ErrorCode::BadBody, "IDENTIFY failed to decode JSON body"))?;
+        // Text that is taken as bytes isn't checked for control characters.
+        let request: serde_json::Result<Option<Self>> =
+            serde_json::from_slice::<IgnoredAny>(body).and_then(|_| serde_json::from_slice(body));
+        let request = request.map_err(|_| Refusal::new(ErrorCode::BadBody, "IDENTIFY failed to decode JSON body"))?;
         Ok(request.unwrap_or_default())
     }
 
@@ -336,6 +338,7 @@ mod tests {
             "{}x",
             "{} {}",
             r#"{"client_id":1}"#,
+            "{\"client_id\":\"a\nb\"}",
             r#"{"tls_v1":1}"#,
             r#"{"tls_v1":"true"}"#,
             r#"{"sample_rate":2147483648}"#,
