@@ -186,9 +186,10 @@ impl Session {
 
     /// Appends messages to `out` until that has `most` bytes.
     pub(super) fn take(&mut self, now: Now, out: &mut BytesMut, most: usize) {
-        if let State::Subscribed(subscription) = &self.state {
-            self.hungry = subscription.take(now, out, most).more;
-        }
+        self.hungry = match &self.state {
+            State::Subscribed(subscription) => subscription.take(now, out, most).more,
+            State::Hello | State::Init | State::Closing(_) => false,
+        };
     }
 
     /// Many commands are done: tells what is told for all of them at once.
