@@ -8,9 +8,12 @@ mod authorize;
 mod buffers;
 mod consuming;
 mod driver;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod identify;
 mod liveness;
 mod publishing;
+mod recent;
 mod refusal;
 mod resumed;
 mod session;
