@@ -8,6 +8,7 @@ use crate::admin::{ChannelCommand, NodesArgs, TombstoneArgs, TopicCommand};
 use crate::completions::CompletionsArgs;
 use crate::exit::EXIT_CODES;
 use crate::publish::PubArgs;
+use crate::stat::StatArgs;
 use crate::tail::TailArgs;
 
 /// NSQ at a terminal: publish, read, watch and administer
@@ -30,6 +31,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Pub(PubArgs),
     Tail(TailArgs),
+    Stat(StatArgs),
     Topic(TopicCommand),
     Channel(ChannelCommand),
     Nodes(NodesArgs),

@@ -15,6 +15,7 @@ mod logging;
 mod options;
 mod output;
 mod publish;
+mod stat;
 mod table;
 mod tail;
 mod time;
@@ -50,6 +51,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         match cli.command {
             Command::Pub(args) => publish::run(args, config).await,
             Command::Tail(args) => tail::run(args, config).await,
+            Command::Stat(args) => stat::run(args, config).await,
             Command::Topic(command) => admin::topic::run(command, config).await,
             Command::Channel(command) => admin::channel::run(command, config).await,
             Command::Nodes(args) => admin::nodes::run(args, config).await,

@@ -1,5 +1,6 @@
 //! What is told while and after publishing.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,8 @@ pub(super) struct Report {
     started: Instant,
     bar: ProgressBar,
     json: bool,
-    reasons: usize,
+    /// Those that were told.
+    reasons: BTreeSet<String>,
 }
 
 /// What became of the messages.
@@ -77,7 +79,7 @@ impl Report {
         } else {
             ProgressBar::hidden()
         };
-        Self { counts: Counts::default(), started: Instant::now(), bar, json, reasons: 0 }
+        Self { counts: Counts::default(), started: Instant::now(), bar, json, reasons: BTreeSet::new() }
     }
 
     /// Shows how far it is; `position` in bytes of the input.
@@ -97,7 +99,7 @@ impl Report {
         self.bar.set_message(message);
     }
 
-    /// Tells why some messages are not published; of many reasons, the first.
+    /// Tells why some messages are not published: people once for each reason, machines each time.
     pub(super) fn reason(&mut self, messages: u64, unknown: bool, reason: &str) {
         if self.json {
             let line = Unpublished { event: "not_published", messages, unknown, reason };
@@ -105,13 +107,12 @@ impl Report {
             let _ = output::print_json(&line);
             return;
         }
-        self.reasons += 1;
-        if self.reasons > MAX_REASONS {
+        let text = format!("{}: {reason}", if unknown { "not confirmed" } else { "not published" });
+        if self.reasons.len() >= MAX_REASONS || !self.reasons.insert(text.clone()) {
             return;
         }
-        let how = if unknown { "not confirmed" } else { "not published" };
-        self.say(&format!("{messages} {} {how}: {reason}", plural(messages)));
-        if self.reasons == MAX_REASONS {
+        self.say(&text);
+        if self.reasons.len() == MAX_REASONS {
             self.say("further reasons are left out; all messages are kept");
         }
     }
@@ -194,7 +195,7 @@ fn plural(count: u64) -> &'static str {
     if count == 1 { "message" } else { "messages" }
 }
 
-/// A thousand lines of one kind hide the one of another.
+/// Who has read so many reasons needs the messages.
 const MAX_REASONS: usize = 10;
 
 #[cfg(test)]

@@ -5,5 +5,7 @@
 mod admin;
 mod options;
 mod publish;
+mod stat;
 mod support;
 mod tail;
+mod terminal;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::clock::{Clock, Tick};
+use crate::http::client;
 
 /// The auth servers of an nsqd.
 #[derive(Debug)]
@@ -36,14 +37,9 @@ impl Authority {
         request_timeout: Duration,
         clock: Clock,
     ) -> Result<Self, AuthError> {
-        let servers = addresses.iter().map(|address| Server::new(address)).collect::<Result<_, _>>()?;
-        let client = Client::builder()
-            .connect_timeout(connect_timeout)
-            .timeout(request_timeout)
-            // A secret has no business with a proxy that the environment names for the web.
-            .no_proxy()
-            .build()
-            .map_err(|error| AuthError(format!("can't set up an HTTP client: {error}")))?;
+        let servers: Vec<_> = addresses.iter().map(|address| Server::new(address)).collect::<Result<_, _>>()?;
+        let https = servers.iter().any(|server| server.url.starts_with("https:"));
+        let client = client(connect_timeout, request_timeout, https).map_err(|error| AuthError(error.to_string()))?;
         Ok(Self { servers, client, clock })
     }
 
@@ -108,7 +104,7 @@ impl Server {
         let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}/auth") };
         let refuse = |reason: &str| Err(AuthError(format!("can't ask the auth server {address}: {reason}")));
         match Url::parse(&url) {
-            Ok(parsed) if parsed.scheme() != "http" => refuse("only http is spoken with auth servers"),
+            Ok(parsed) if !matches!(parsed.scheme(), "http" | "https") => refuse("it has to be http or https"),
             Ok(parsed) if parsed.fragment().is_some() => refuse("a URL to ask ends before its fragment"),
             Ok(_) => Ok(Self { address: address.to_owned(), url }),
             Err(error) => refuse(&error.to_string()),

@@ -160,7 +160,7 @@ fn a_message_times_out_for_its_holder_and_nobody_else() {
     nsqd.publish("t", "a");
     nsqd.take(&mut peer);
     let id = peer.held[0].id.0;
-    nsqd.advance(60 * SECOND - Duration::from_nanos(1));
+    nsqd.advance(Duration::new(59, 999_999_999));
     assert_eq!(channel.state().timeout_count, 0);
     nsqd.advance(Duration::from_nanos(1));
     assert_eq!(channel.state().timeout_count, 1);
@@ -185,7 +185,7 @@ fn touches_end_at_the_servers_maximum() {
         nsqd.advance(30 * SECOND);
         peer.subscription.touch(nsqd.broker.now(), &id).unwrap();
     }
-    nsqd.advance(10 * SECOND - Duration::from_nanos(1));
+    nsqd.advance(Duration::new(9, 999_999_999));
     assert_eq!(channel.state().timeout_count, 0);
     nsqd.advance(Duration::from_nanos(1));
     assert_eq!(channel.state().timeout_count, 1);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is tests")]
 
 mod answers;
+mod clients;
 mod limits;
 mod requests;
 mod sockets;

@@ -116,12 +116,11 @@ fn without_times(answer: &str) -> String {
             }
             _ => line,
         };
-        match line.split_once("\"start_time\":") {
-            Some((before, after)) => {
-                lines.push(format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit())))
-            }
-            None => lines.push(line.to_owned()),
-        }
+        // The number that follows is left out.
+        lines.push(match line.split_once("\"start_time\":") {
+            Some((before, after)) => format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit())),
+            None => line.to_owned(),
+        });
     }
     lines.join("\n")
 }

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::{env, fs, process};
 
-use gnsq_server::{ChannelStats, Nsqd};
+use gnsq_server::{ChannelStats, Nsqd, Nsqlookupd, TopicRegistration};
 use gnsq_testkit::http::post;
 use gnsq_testkit::{DEADLINE, eventually};
+use tokio::time::timeout;
 
 use crate::tool::Tool;
 
@@ -38,8 +39,8 @@ async fn nsq_tail_prints_what_is_published() {
     publish(&nsqd, "after", "three").await;
     tail.line(|line| (line == "three").then_some(())).await;
     channel(&nsqd, "after", "tail#ephemeral", |channel| channel.in_flight_count == 0).await;
-    let stats = nsqd.stats();
-    let client = &stats.topic("after").unwrap().channels[0].clients.as_ref().unwrap()[0];
+    let now = nsqd.stats();
+    let client = &now.topic("after").unwrap().channels[0].clients.as_ref().unwrap()[0];
     assert!(client.user_agent.starts_with("nsq_tail/1.3.0 go-nsq/"), "{client:?}");
     assert_eq!((client.message_count, client.finish_count), (1, 1));
     drop(tail);
@@ -47,6 +48,20 @@ async fn nsq_tail_prints_what_is_published() {
         nsqd.stats().topic("after")?.channels.is_empty().then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn nsq_tail_finds_nsqds_through_an_nsqlookupd() {
+    let lookupd = Nsqlookupd::start().await.unwrap();
+    let nsqd = Nsqd::builder().lookupd_tcp_addresses([lookupd.tcp_address()]).start().await.unwrap();
+    publish(&nsqd, "found", "one\ntwo").await;
+    let is_known = |topics: &[TopicRegistration]| topics.iter().any(|found| found.producers.len() == 1);
+    timeout(DEADLINE, lookupd.wait_until(is_known)).await.expect("the topic is registered");
+    let address = format!("--lookupd-http-address={}", lookupd.http_address());
+    let (status, mut output) = Tool::start("nsq_tail", ["--topic=found", "-n=2", &address]).end().await;
+    assert!(status.success(), "{}", output.join("\n"));
+    output.retain(|line| ["one", "two"].contains(&line.as_str()));
+    assert_eq!(output, ["one", "two"]);
 }
 
 #[tokio::test]
@@ -64,7 +79,7 @@ async fn nsq_to_file_archives_a_topic() {
         ],
     );
     channel(&nsqd, "archive", "nsq_to_file", |channel| channel.client_count == 1).await;
-    let lines: String = (0..500).map(|number| format!("line {number}\n")).collect();
+    let lines = (0..500).map(|number| format!("line {number}")).collect::<Vec<_>>().join("\n");
     publish(&nsqd, "archive", &lines).await;
     // A message is finished when it is safe in the file.
     let is_done = |channel: &ChannelStats| {

@@ -64,10 +64,12 @@ impl Tool {
     pub(crate) async fn end(mut self) -> (ExitStatus, Vec<String>) {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            match timeout_at(deadline, self.lines.recv()).await {
-                Ok(Some(line)) => self.seen.push(line),
-                Ok(None) => break,
-                Err(_) => panic!("{} doesn't end:\n{}", self.name, self.seen.join("\n")),
+            let Ok(line) = timeout_at(deadline, self.lines.recv()).await else {
+                panic!("{} doesn't end:\n{}", self.name, self.seen.join("\n"));
+            };
+            match line {
+                Some(line) => self.seen.push(line),
+                None => break,
             }
         }
         let status = eventually(DEADLINE, "the end of a tool", async || self.child.try_wait().unwrap()).await;

@@ -99,10 +99,11 @@ async fn a_url_is_taken_as_it_is() {
         let request = server.requests.recv().await.unwrap();
         assert!(request.starts_with(asked), "{request}");
     }
-    for (address, reason) in [("https://a/auth", "only http"), ("a b", "invalid"), ("http://a/#b", "fragment")] {
+    for (address, reason) in [("ftp://a/auth", "http or https"), ("a b", "invalid"), ("http://a/#b", "fragment")] {
         let error = authority(&[address]).unwrap_err().to_string();
         assert!(error.contains(address) && error.contains(reason), "{error}");
     }
+    authority(&["https://a/auth"]).unwrap();
 }
 
 #[tokio::test]

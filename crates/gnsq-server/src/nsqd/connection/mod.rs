@@ -8,6 +8,8 @@ mod authorize;
 mod buffers;
 mod consuming;
 mod driver;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod identify;
 mod liveness;
 mod publishing;

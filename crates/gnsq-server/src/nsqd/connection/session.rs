@@ -188,6 +188,7 @@ impl Session {
     pub(super) fn take(&mut self, now: Now, out: &mut BytesMut, most: usize) {
         self.hungry = match &self.state {
             State::Subscribed(subscription) => subscription.take(now, out, most).more,
+            // Nothing comes any more, whatever the client gives back.
             State::Hello | State::Init | State::Closing(_) => false,
         };
     }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::broker::Broker;
 use super::options::NsqdOptions;
+use crate::http::{ClientError, client};
 
 /// The nsqlookupds of an nsqd.
 #[derive(Debug)]
@@ -49,13 +50,8 @@ impl LookupPeers {
     /// # Errors
     ///
     /// When the system doesn't allow for an HTTP client.
-    pub(super) fn new(options: &NsqdOptions) -> reqwest::Result<Arc<Self>> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(options.http_client_connect_timeout)
-            .timeout(options.http_client_request_timeout)
-            // nsqlookupds are neighbours.
-            .no_proxy()
-            .build()?;
+    pub(super) fn new(options: &NsqdOptions) -> Result<Arc<Self>, ClientError> {
+        let client = client(options.http_client_connect_timeout, options.http_client_request_timeout, false)?;
         Ok(Arc::new(Self {
             peers: Mutex::default(),
             client,
