@@ -52,7 +52,6 @@ impl FuzzedConnection {
                 Err(refusal) => self.refuse(refusal, out),
             }
         }
-        self.session.settle();
     }
 
     fn consume(&mut self, consumed: usize) {

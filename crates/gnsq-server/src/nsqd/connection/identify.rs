@@ -75,7 +75,6 @@ impl Settings {
 
 impl Request {
     pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
-<<<<<<< HEAD
         let parse = |body| {
             // Text that is read as bytes may hold what JSON forbids in it; text that is passed over may not.
             let IgnoredAny = serde_json::from_slice(body)?;
@@ -83,12 +82,6 @@ impl Request {
         };
         let request = parse(body)
             .map_err(|_: serde_json::Error| Refusal::new(ErrorCode::BadBody, "IDENTIFY failed to decode JSON body"))?;
-=======
-        // Text that is taken as bytes isn't checked for control characters.
-        let request: serde_json::Result<Option<Self>> =
-            serde_json::from_slice::<IgnoredAny>(body).and_then(|_| serde_json::from_slice(body));
-        let request = request.map_err(|_| Refusal::new(ErrorCode::BadBody, "IDENTIFY failed to decode JSON body"))?;
->>>>>>> main
         Ok(request.unwrap_or_default())
     }
 
@@ -349,7 +342,6 @@ mod tests {
             "{} {}",
             "{\"client_id\":\"a\nb\"}",
             r#"{"client_id":1}"#,
-            "{\"client_id\":\"a\nb\"}",
             r#"{"tls_v1":1}"#,
             r#"{"tls_v1":"true"}"#,
             r#"{"sample_rate":2147483648}"#,

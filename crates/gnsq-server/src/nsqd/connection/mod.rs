@@ -13,6 +13,7 @@ pub(crate) mod fuzzing;
 mod identify;
 mod liveness;
 mod publishing;
+mod recent;
 mod refusal;
 mod resumed;
 mod session;
