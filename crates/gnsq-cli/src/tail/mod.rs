@@ -96,7 +96,7 @@ pub(crate) async fn run(args: TailArgs, config: Option<&Path>) -> Result<Exit, F
     };
     let connection = args.connection.resolve(Uses::Tcp, config)?;
     let mut readers = Readers {
-        config: connection.config()?,
+        config: connection.config(),
         channel: match args.channel {
             Some(channel) => channel,
             None => random_channel()?,
