@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use gnsq::http::HttpError;
-use gnsq::{Address, ConnectionConfig, LookupdClient, NsqdHttpClient};
+use gnsq::{Address, ConnectionConfig, LookupdClient, NsqdHttpClient, Secret};
 
 use super::layers::Layers;
 use super::tls::Tls;
-use super::{ConnectionArgs, DeflateLevel, Secret};
+use super::{ConnectionArgs, DeflateLevel};
 use crate::exit::Failure;
 
 /// How a command finds and reaches the servers.
@@ -115,17 +115,29 @@ impl ConnectionArgs {
 
 impl Connection {
     /// How to connect to an nsqd.
-    pub(crate) fn config(&self) -> Result<ConnectionConfig, Failure> {
-        if self.tls.is_some() || self.auth_secret.is_some() || self.compression.is_some() {
-            return Err(Failure::usage("TLS, AUTH and compression can't be used in this version"));
-        }
-        Ok(ConnectionConfig::new()
+    pub(crate) fn config(&self) -> ConnectionConfig {
+        let config = ConnectionConfig::new()
+            .tls(self.tls.as_ref().map(Tls::config))
             .user_agent(concat!("gnsq-cli/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.connect_timeout)
             .answer_timeout(self.timeout)
             .write_timeout(self.timeout)
             .max_msg_size(self.max_msg_size)
-            .max_body_size(self.max_body_size))
+            .max_body_size(self.max_body_size);
+        let config = match self.compression {
+            None => config,
+            Some(Compression::Snappy) => config.snappy(true),
+            Some(Compression::Deflate(level)) => config.deflate(level),
+        };
+        match &self.auth_secret {
+            None => config,
+            Some(secret) => config.auth_secret(secret.clone()),
+        }
+    }
+
+    /// Whether there is a secret for AUTH.
+    pub(crate) fn has_secret(&self) -> bool {
+        self.auth_secret.is_some()
     }
 
     /// The nsqds that were named by their TCP addresses.
@@ -159,11 +171,11 @@ macro_rules! with_settings {
             .request_timeout(settings.timeout)
             .user_agent(concat!("gnsq-cli/", env!("CARGO_PKG_VERSION")))
             .danger_accept_invalid_certs(settings.tls.skip_verify);
-        if let Some(pem) = &settings.tls.ca {
+        if let Some(pem) = settings.tls.ca_pem() {
             builder = builder.ca_certificate_pem(pem);
         }
-        if let Some(identity) = &settings.tls.identity {
-            builder = builder.client_certificate_pem(&identity.certificate, &identity.key);
+        if let Some((certificate, key)) = settings.tls.identity_pem() {
+            builder = builder.client_certificate_pem(certificate, key);
         }
         builder
     }};
@@ -216,7 +228,7 @@ fn secret(args: &ConnectionArgs) -> Result<Option<Secret>, Failure> {
             let text = std::fs::read_to_string(path).map_err(|error| {
                 Failure::usage(format!("--auth-secret-file: can't read {}: {error}", path.display()))
             })?;
-            Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
+            Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned().into()))
         }
         (None, None) => Ok(None),
     }

@@ -13,10 +13,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use gnsq::Secret;
 
 pub(crate) use self::connection::{Connection, Uses};
-pub(crate) use self::tls::TlsMinVersion;
-pub(crate) use self::values::{DeflateLevel, Secret};
+use self::tls::TlsMinVersion;
+use self::values::DeflateLevel;
 use crate::duration;
 
 /// The options as one source gives them.
@@ -51,11 +52,11 @@ pub(crate) struct ConnectionArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) tls_ca_file: Option<PathBuf>,
 
-    /// Show this certificate (PEM), with --tls-key; also for https addresses
+    /// Show this certificate (PEM) to servers that ask for one; also for https addresses
     #[arg(long, value_name = "FILE")]
     pub(super) tls_cert: Option<PathBuf>,
 
-    /// The private key of --tls-cert (PEM)
+    /// The private key of --tls-cert (PEM) [default: in the same file]
     #[arg(long, value_name = "FILE")]
     pub(super) tls_key: Option<PathBuf>,
 

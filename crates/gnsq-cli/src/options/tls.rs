@@ -1,55 +1,80 @@
 //! The options of TLS, put together.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::{fmt, fs};
+
+use gnsq::{TlsConfig, TlsVersion};
 
 use super::ConnectionArgs;
 use crate::exit::Failure;
 
 /// The oldest version of TLS to take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum TlsMinVersion {
-    #[default]
-    Tls12,
-    Tls13,
-}
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TlsMinVersion(TlsVersion);
 
 /// How to check a server's identity and show one's own. The files are read.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Tls {
-    pub(crate) ca: Option<Vec<u8>>,
-    pub(crate) identity: Option<Identity>,
-    pub(crate) server_name: Option<String>,
-    pub(crate) min_version: TlsMinVersion,
-    pub(crate) skip_verify: bool,
+pub(super) struct Tls {
+    ca: Option<Pem>,
+    certificate: Option<Pem>,
+    key: Option<Pem>,
+    server_name: Option<String>,
+    min_version: TlsVersion,
+    pub(super) skip_verify: bool,
 }
 
-/// A certificate with its key, as PEM.
+/// A file with certificates or a key.
 #[derive(Clone)]
-pub(crate) struct Identity {
-    pub(crate) certificate: Vec<u8>,
-    pub(crate) key: Vec<u8>,
+struct Pem {
+    path: PathBuf,
+    text: Vec<u8>,
 }
 
 impl Tls {
     /// Reads the files that the options name.
     pub(super) fn read(args: &ConnectionArgs) -> Result<Self, Failure> {
-        let identity = match (&args.tls_cert, &args.tls_key) {
-            (Some(certificate), Some(key)) => {
-                Some(Identity { certificate: read("--tls-cert", certificate)?, key: read("--tls-key", key)? })
-            }
-            (None, None) => None,
-            (Some(_), None) => return Err(Failure::usage("--tls-cert needs --tls-key, its private key")),
-            (None, Some(_)) => return Err(Failure::usage("--tls-key needs --tls-cert, its certificate")),
-        };
+        if args.tls_key.is_some() && args.tls_cert.is_none() {
+            return Err(Failure::usage("--tls-key needs --tls-cert, its certificate"));
+        }
+        let pem = |option, path: &Option<PathBuf>| path.as_ref().map(|path| Pem::read(option, path)).transpose();
         Ok(Self {
-            ca: args.tls_ca_file.as_deref().map(|path| read("--tls-ca-file", path)).transpose()?,
-            identity,
+            ca: pem("--tls-ca-file", &args.tls_ca_file)?,
+            certificate: pem("--tls-cert", &args.tls_cert)?,
+            key: pem("--tls-key", &args.tls_key)?,
             server_name: args.tls_server_name.clone(),
-            min_version: args.tls_min_version.unwrap_or_default(),
+            min_version: args.tls_min_version.map_or_else(TlsVersion::default, |TlsMinVersion(version)| version),
             skip_verify: args.tls_insecure_skip_verify.unwrap_or(false),
         })
+    }
+
+    /// For connections to nsqd.
+    pub(super) fn config(&self) -> TlsConfig {
+        let mut config = TlsConfig::new().min_version(self.min_version).danger_accept_invalid_certs(self.skip_verify);
+        if let Some(ca) = &self.ca {
+            config = config.ca_certificate_file(&ca.path);
+        }
+        if let Some(certificate) = &self.certificate {
+            config = config.client_certificate_file(&certificate.path);
+        }
+        if let Some(key) = &self.key {
+            config = config.client_key_file(&key.path);
+        }
+        if let Some(name) = &self.server_name {
+            config = config.server_name(name);
+        }
+        config
+    }
+
+    /// The authorities that are trusted instead of the system's, as PEM.
+    pub(super) fn ca_pem(&self) -> Option<&[u8]> {
+        self.ca.as_ref().map(|ca| &*ca.text)
+    }
+
+    /// The certificate to show and its key, as PEM.
+    pub(super) fn identity_pem(&self) -> Option<(&[u8], &[u8])> {
+        let certificate = self.certificate.as_ref()?;
+        Some((&certificate.text, &self.key.as_ref().unwrap_or(certificate).text))
     }
 
     /// Whether TLS is to be spoken with nsqd: whoever names an authority or a certificate means it.
@@ -64,9 +89,18 @@ impl Tls {
     }
 }
 
-impl std::fmt::Debug for Identity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Identity(…)")
+impl Pem {
+    fn read(option: &str, path: &Path) -> Result<Self, Failure> {
+        let text = fs::read(path);
+        let text = text.map_err(|error| Failure::usage(format!("{option}: can't read {}: {error}", path.display())))?;
+        Ok(Self { path: path.to_owned(), text })
+    }
+}
+
+/// What it has may be a key.
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.fmt(f)
     }
 }
 
@@ -75,13 +109,9 @@ impl FromStr for TlsMinVersion {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "tls1.2" | "1.2" => Ok(Self::Tls12),
-            "tls1.3" | "1.3" => Ok(Self::Tls13),
+            "tls1.2" | "1.2" => Ok(Self(TlsVersion::Tls12)),
+            "tls1.3" | "1.3" => Ok(Self(TlsVersion::Tls13)),
             _ => Err("give tls1.2 or tls1.3; older versions are not safe".to_owned()),
         }
     }
-}
-
-fn read(option: &str, path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|error| Failure::usage(format!("{option}: can't read {}: {error}", path.display())))
 }

@@ -1,40 +1,12 @@
 //! The values of options.
 
-use std::fmt;
 use std::str::FromStr;
-
-/// What must not be seen.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(String);
 
 /// Whether and how strongly to deflate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DeflateLevel {
     Off,
     Level(u8),
-}
-
-impl Secret {
-    pub(crate) fn new(secret: impl Into<String>) -> Self {
-        Self(secret.into())
-    }
-
-    /// The secret itself, for whom it is meant.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-impl From<String> for Secret {
-    fn from(secret: String) -> Self {
-        Self(secret)
-    }
 }
 
 impl FromStr for DeflateLevel {
@@ -69,11 +41,6 @@ const DEFAULT_DEFLATE_LEVEL: u8 = 6;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_secret_shows_itself_nowhere() {
-        assert!(!format!("{:?}", Secret::new("hush")).contains("hush"));
-    }
 
     #[test]
     fn a_deflate_level_may_be_a_yes_or_no() {

@@ -29,6 +29,8 @@ pub(super) struct Settings {
     pub(super) max_outstanding: u32,
     pub(super) max_outstanding_bytes: u32,
     pub(super) timeout: Duration,
+    /// Whether there is a secret for AUTH.
+    pub(super) has_secret: bool,
 }
 
 /// Why a message is not published, as far as is known.
@@ -47,13 +49,16 @@ impl Destination {
         settings: &Settings,
     ) -> Result<Self, Failure> {
         let mut problems = Vec::new();
-        for (address, reached) in join_all(addresses.iter().map(|address| reach(address, config))).await {
+        for (address, reached) in join_all(addresses.iter().map(|address| reach(address, config, settings))).await {
             if let Err(error) = reached {
-                problems.push(match error {
-                    // It names the address.
-                    Error::Connect { .. } => error.to_string(),
-                    error => format!("{address}: {error}"),
-                });
+                // Nothing was published on this connection whose outcome could be unknown.
+                let text = match &error {
+                    Error::Lost { cause, .. } => cause.to_string(),
+                    error => error.to_string(),
+                };
+                // Most errors name it.
+                let name = address.to_string();
+                problems.push(if text.contains(&name) { text } else { format!("{name}: {text}") });
             }
         }
         if problems.len() == addresses.len() || (settings.copy && !problems.is_empty()) {
@@ -112,11 +117,18 @@ impl From<Error> for Rejection {
     }
 }
 
-async fn reach<'a>(address: &'a Address, config: &ConnectionConfig) -> (&'a Address, Result<(), Error>) {
+async fn reach<'a>(
+    address: &'a Address,
+    config: &ConnectionConfig,
+    settings: &Settings,
+) -> (&'a Address, Result<(), Error>) {
     let reach = async {
         let client = NsqdTcpClient::connect_with(address, config.clone(), &Io::Current).await?;
-        client.identify().await?;
+        let identified = client.identify().await?;
         client.close().await;
+        if identified.auth_required && !settings.has_secret {
+            return Err(Error::AuthRequired { address: address.clone() });
+        }
         Ok(())
     };
     (address, reach.await)

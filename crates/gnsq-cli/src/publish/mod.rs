@@ -109,6 +109,7 @@ pub(crate) async fn run(args: PubArgs, config: Option<&Path>) -> Result<Exit, Fa
         max_outstanding: args.max_outstanding,
         max_outstanding_bytes: MAX_OUTSTANDING_BYTES,
         timeout: connection.timeout,
+        has_secret: connection.has_secret(),
     });
     let delimiter = args.delimiter.into_bytes();
     let failed = FailedMessages::open(args.failed.as_deref(), delimiter.clone())?;
@@ -174,7 +175,7 @@ async fn connect(connection: &Connection, settings: &Settings) -> Result<Destina
     if addresses.is_empty() {
         return Err(Failure::failed("nothing is published: nsqlookupd knows no nsqd"));
     }
-    Destination::connect(addresses, &connection.config()?, settings).await
+    Destination::connect(addresses, &connection.config(), settings).await
 }
 
 fn finish(pump: Pump, end: &End, quiet: bool) -> Result<Exit, Failure> {

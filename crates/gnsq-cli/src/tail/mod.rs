@@ -16,6 +16,7 @@ use futures_util::stream::{self, SelectAll};
 use futures_util::{FutureExt, Stream, StreamExt};
 use gnsq::{ChannelName, ConnectionConfig, Consumer, ConsumerHandle, Message, TopicName};
 use regex::Regex;
+use tokio::time::timeout;
 
 use self::line::{Shown, Style};
 use crate::exit::{Exit, Failure};
@@ -96,7 +97,7 @@ pub(crate) async fn run(args: TailArgs, config: Option<&Path>) -> Result<Exit, F
     };
     let connection = args.connection.resolve(Uses::Tcp, config)?;
     let mut readers = Readers {
-        config: connection.config()?,
+        config: connection.config(),
         channel: match args.channel {
             Some(channel) => channel,
             None => random_channel()?,
@@ -136,9 +137,19 @@ pub(crate) async fn run(args: TailArgs, config: Option<&Path>) -> Result<Exit, F
         {
             batch.add(style, &topic, message);
         }
+        let mut writing = pin!(write(batch.text));
+        let mut interrupted = None;
         let written = tokio::select! {
-            written = write(batch.text) => written,
-            interrupt = interrupts.next() => break Ok(Exit::Interrupted(interrupt)),
+            biased;
+            written = &mut writing => written,
+            interrupt = interrupts.next() => {
+                interrupted = Some(interrupt);
+                // What is printed is to be finished; a reader who takes nothing is not waited for.
+                match timeout(WRITE_GRACE, writing).await {
+                    Ok(written) => written,
+                    Err(_) => break Ok(Exit::Interrupted(interrupt)),
+                }
+            }
         };
         if let Err(error) = written {
             break output::write_failed(&error);
@@ -152,6 +163,9 @@ pub(crate) async fn run(args: TailArgs, config: Option<&Path>) -> Result<Exit, F
         }
         if left == 0 {
             break Ok(Exit::Done);
+        }
+        if let Some(interrupt) = interrupted {
+            break Ok(Exit::Interrupted(interrupt));
         }
     };
     tokio::select! {
@@ -278,6 +292,9 @@ fn random_channel() -> Result<ChannelName, Failure> {
 
 /// More would only delay the first line.
 const MAX_WRITE: usize = 64 * 1024;
+
+/// A write that nobody holds up has ended by then.
+const WRITE_GRACE: Duration = Duration::from_secs(1);
 
 /// An nsqlookupd shared by many is not to be asked all the time.
 const SHORTEST_REFRESH: Duration = Duration::from_millis(100);

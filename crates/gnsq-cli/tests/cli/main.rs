@@ -5,6 +5,7 @@
 mod admin;
 mod options;
 mod publish;
+mod security;
 mod stat;
 mod support;
 mod tail;

@@ -6,14 +6,12 @@ use std::sync::Arc;
 use axum::Router;
 use bytes::Bytes;
 
-use super::broker::{Broker, Surroundings};
+use super::broker::Broker;
 pub use super::connection::fuzzing::{FuzzedConnection, identify};
-use super::lookup::LookupPeers;
 use super::stats::StatsFilter;
 use super::{NsqdOptions, Stats, http};
 use crate::fuzzing::HttpAnswer;
 use crate::http::fuzzing::{poll_once, request};
-use crate::listen::BoundAddress;
 
 /// An nsqd that nobody can connect to but its owner.
 pub struct FuzzedNsqd {
@@ -24,16 +22,7 @@ pub struct FuzzedNsqd {
 impl FuzzedNsqd {
     /// Its addresses are made up.
     pub fn new(options: NsqdOptions) -> Self {
-        let address = BoundAddress::Tcp(([127, 0, 0, 1], 4150).into());
-        let surroundings = Surroundings {
-            tcp_address: address.clone(),
-            http_address: address,
-            https_address: None,
-            tls: None,
-            authority: None,
-            lookup: LookupPeers::new(&options).expect("there is none"),
-        };
-        let broker = Broker::new(options, surroundings);
+        let broker = Broker::alone(options);
         Self { router: http::router(broker.clone()), broker }
     }
 
