@@ -113,8 +113,13 @@ impl Driver {
                     if written.all
                         && let Some(next) = self.next.take()
                     {
-                        if matches!(next, Next::Refused) {
-                            self.discard(cx);
+                        match next {
+                            Next::End => self.transport.close(cx),
+                            Next::Refused => {
+                                self.transport.close(cx);
+                                self.discard(cx);
+                            }
+                            Next::Upgrade(_) => {}
                         }
                         return Poll::Ready(next);
                     }

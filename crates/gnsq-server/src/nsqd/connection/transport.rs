@@ -88,6 +88,14 @@ impl Transport {
         }
     }
 
+    /// Says goodbye, where that takes a word: without it, a client can't tell the end from a cut.
+    pub(super) fn close(&mut self, cx: &mut Context<'_>) {
+        if let Stream::Tls(stream) = &mut self.stream {
+            // A client that doesn't read learns it from the closed socket.
+            let _ = Pin::new(&mut **stream).poll_shutdown(cx);
+        }
+    }
+
     /// Sends as much of `output` as goes, and leaves in it what doesn't.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, output: &mut BytesMut) -> io::Result<Written> {
         let Some(compression) = &mut self.compression else { return self.stream.write(cx, output) };
