@@ -17,6 +17,8 @@ mod recent;
 mod refusal;
 mod resumed;
 mod session;
+#[cfg(all(test, unix))]
+mod tests;
 mod transport;
 mod upgrade;
 
