@@ -11,7 +11,7 @@ async fn expect_heartbeat(peer: &mut Peer) {
 #[tokio::test]
 async fn one_who_says_nothing_has_the_time_of_two_heartbeats() {
     let server = Server::new();
-    let (silent, mut slow) = (server.connect_silently().await, server.connect_silently().await);
+    let (silent, mut slow) = (server.connect_silently(), server.connect_silently());
     slow.send("  V").await;
     server.pass(SECOND * 59).await;
     assert!(!silent.task.is_finished() && !slow.task.is_finished());
@@ -92,7 +92,7 @@ async fn the_end_of_a_channel_is_the_end_of_its_clients() {
 #[tokio::test]
 async fn a_server_that_stops_hangs_up() {
     let server = Server::new();
-    let peers = [server.connect_silently().await, server.connect().await, server.subscribe().await];
+    let peers = [server.connect_silently(), server.connect().await, server.subscribe().await];
     server.stop.cancel();
     for peer in peers {
         peer.expect_end().await;
@@ -201,7 +201,7 @@ async fn a_line_that_does_not_end_is_no_reason_for_a_word() {
 #[tokio::test]
 async fn another_hello_is_refused() {
     let server = Server::new();
-    let mut peer = server.connect_silently().await;
+    let mut peer = server.connect_silently();
     peer.send("GET / HTTP/1.1\r\n\r\n").await;
     assert!(matches!(peer.frame().await, Some(Frame::Error(error)) if error.to_wire() == "E_BAD_PROTOCOL"));
     peer.expect_end().await;

@@ -22,9 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::serve;
 use crate::clock::Clock;
-use crate::listen::{BoundAddress, Socket};
-use crate::nsqd::broker::{Broker, Surroundings};
-use crate::nsqd::lookup::LookupPeers;
+use crate::listen::Socket;
+use crate::nsqd::broker::Broker;
 use crate::nsqd::options::NsqdOptions;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -53,32 +52,18 @@ impl Server {
         let clock = Clock::manual();
         let mut options = NsqdOptions { clock: clock.clone(), ..NsqdOptions::default() };
         change(&mut options);
-        let address = BoundAddress::Tcp(([127, 0, 0, 1], 0).into());
-        let surroundings = Surroundings {
-            tcp_address: address.clone(),
-            http_address: address,
-            https_address: None,
-            tls: None,
-            authority: None,
-            lookup: LookupPeers::new(&options).unwrap(),
-        };
-        Self { broker: Broker::new(options, surroundings), clock, stop: CancellationToken::new() }
+        Self { broker: Broker::alone(options), clock, stop: CancellationToken::new() }
     }
 
     /// A connection that has said nothing.
-    async fn connect_silently(&self) -> Peer {
+    fn connect_silently(&self) -> Peer {
         let (socket, other) = UnixStream::pair().unwrap();
-        let task = tokio::spawn(serve(Socket::Unix(other), None, self.broker.clone(), self.stop.clone()));
-        // Its time begins when it first runs.
-        let clients = self.broker.clients().len();
-        while self.broker.clients().len() == clients {
-            tokio::task::yield_now().await;
-        }
+        let task = tokio::spawn(serve(Socket::Unix(other), None, self.broker.clone(), &self.stop));
         Peer { socket, received: BytesMut::new(), task }
     }
 
     async fn connect(&self) -> Peer {
-        let mut peer = self.connect_silently().await;
+        let mut peer = self.connect_silently();
         peer.send("  V2").await;
         peer
     }
