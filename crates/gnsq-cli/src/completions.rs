@@ -1,9 +1,9 @@
 //! `gnsq completions`: what a shell needs to complete the command line.
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
+use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::output;
 
@@ -17,7 +17,7 @@ pub(crate) struct CompletionsArgs {
 
 pub(crate) fn run(args: &CompletionsArgs) -> Result<Exit, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "gnsq", &mut script);
+    clap_complete::generate(args.shell, &mut cli::command(), "gnsq", &mut script);
     match output::print(script) {
         Ok(()) => Ok(Exit::Done),
         Err(error) => output::write_failed(&error),

@@ -2,13 +2,28 @@
 
 use std::io::{self, IsTerminal};
 
+use clap::{ArgAction, Args};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::output;
 
-/// Begins to log: warnings, or more with each `-v`. The environment's `GNSQ_LOG` has the last word.
-pub(crate) fn start(verbose: u8) {
+/// How much to log.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct LogArgs {
+    /// Log more to stderr: -v what happens, -vv details, -vvv everything [env: GNSQ_LOG]
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Options")]
+    verbose: u8,
+}
+
+impl LogArgs {
+    /// Begins to log: warnings, or more with each `-v`. The environment's `GNSQ_LOG` has the last word.
+    pub(crate) fn start(self) {
+        start(self.verbose);
+    }
+}
+
+fn start(verbose: u8) {
     let level = match verbose {
         0 => "warn",
         1 => "info",

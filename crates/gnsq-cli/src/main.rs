@@ -1,7 +1,5 @@
 //! NSQ at a terminal.
 
-#![allow(dead_code, reason = "the servers and the client's TLS, which use the rest, come next")]
-
 mod admin;
 mod base64;
 mod cli;
@@ -15,54 +13,79 @@ mod logging;
 mod options;
 mod output;
 mod publish;
+mod server;
 mod stat;
 mod table;
 mod tail;
 mod time;
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::cli::{Cli, Command};
+use crate::cli::Command;
 use crate::exit::{Exit, Failure};
+use crate::server::Daemon;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    logging::start(cli.verbose);
-    let exit = run(cli).unwrap_or_else(|failure| {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let exit = match daemon(&arguments) {
+        Some((daemon, flags)) => run(server::run(daemon, flags)),
+        None => match cli::parse(arguments) {
+            Command::Pub(args) => run(publish::run(*args)),
+            Command::Tail(args) => run(tail::run(*args)),
+            Command::Stat(args) => run(stat::run(*args)),
+            Command::Topic(command) => run(admin::topic::run(*command)),
+            Command::Channel(command) => run(admin::channel::run(*command)),
+            Command::Nodes(args) => run(admin::nodes::run(*args)),
+            Command::Tombstone(args) => run(admin::tombstone::run(*args)),
+            Command::Dev(args) => run(server::dev::run(args)),
+            Command::Completions(args) => completions::run(&args),
+        },
+    };
+    let exit = exit.unwrap_or_else(|failure| {
         output::complain(&failure);
         failure.exit()
     });
     exit.into()
 }
 
-fn run(cli: Cli) -> Result<Exit, Failure> {
-    if let Command::Completions(args) = cli.command {
-        return completions::run(&args);
-    }
+/// The server to be, and its flags, which are not this program's: by the first argument, or by the name under which the
+/// program was started, so that a link named `nsqd` is one.
+fn daemon(arguments: &[OsString]) -> Option<(Daemon, Vec<String>)> {
+    let name = Path::new(arguments.first()?).file_stem()?;
+    let by_name = |name: &std::ffi::OsStr| Daemon::ALL.into_iter().find(|daemon| name == daemon.name());
+    let (daemon, flags) = match by_name(name) {
+        Some(daemon) => (daemon, arguments.get(1..)?),
+        None => (by_name(arguments.get(1)?)?, arguments.get(2..)?),
+    };
+    // What isn't UTF-8 is no flag, and is refused by how it looks.
+    Some((daemon, flags.iter().map(|flag| flag.to_string_lossy().into_owned()).collect()))
+}
+
+fn run(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("no threads to run on: {error}")))?;
-    let config = cli.config.as_deref();
-    let exit = runtime.block_on(async {
-        match cli.command {
-            Command::Pub(args) => publish::run(args, config).await,
-            Command::Tail(args) => tail::run(args, config).await,
-            Command::Stat(args) => stat::run(args, config).await,
-            Command::Topic(command) => admin::topic::run(command, config).await,
-            Command::Channel(command) => admin::channel::run(command, config).await,
-            Command::Nodes(args) => admin::nodes::run(args, config).await,
-            Command::Tombstone(args) => admin::tombstone::run(args, config).await,
-            Command::Completions(args) => completions::run(&args),
-        }
-    });
+    let exit = runtime.block_on(command);
     // A read of stdin or a write to stdout that waits for somebody else must not keep the program alive.
     runtime.shutdown_background();
     exit
 }
 
-/// What the program does waits for the network most of the time.
-const WORKERS: usize = 2;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_known_by_the_command_or_by_the_programs_name() {
+        let known = |line: &str| daemon(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        let flags = vec!["--tcp-address".to_owned(), "a:1".to_owned()];
+        assert_eq!(known("gnsq nsqd --tcp-address a:1"), Some((Daemon::Nsqd, flags.clone())));
+        assert_eq!(known("/usr/bin/nsqlookupd --tcp-address a:1"), Some((Daemon::Nsqlookupd, flags)));
+        assert_eq!(known("nsqd"), Some((Daemon::Nsqd, vec![])));
+        assert_eq!(known("gnsq pub nsqd"), None);
+        assert_eq!(known("gnsq"), None);
+    }
+}

@@ -1,23 +1,15 @@
 //! Changes a topic or channel, wherever it is.
 
-use std::path::Path;
-
 use crate::cluster::{self, Found, Server, Step, Target, Verb};
 use crate::exit::{Exit, Failure};
-use crate::options::{Connection, ConnectionArgs, Uses};
+use crate::options::{CommonArgs, Connection, Uses};
 
 use super::report;
 
 /// Carries it out on every server that it concerns, and tells of each. A server that fails keeps none of the others
 /// from being asked.
-pub(super) async fn run(
-    verb: Verb,
-    target: &Target,
-    connection: ConnectionArgs,
-    config: Option<&Path>,
-    json: bool,
-) -> Result<Exit, Failure> {
-    let connection = connection.resolve(Uses::Http, config)?;
+pub(super) async fn run(verb: Verb, target: &Target, common: CommonArgs, json: bool) -> Result<Exit, Failure> {
+    let connection = common.begin(Uses::Http)?;
     let steps = change(verb, target, &connection).await?;
     report::print(&steps, target, json)
 }

@@ -1,14 +1,12 @@
 //! `gnsq channel`: makes, deletes, empties and pauses channels.
 
-use std::path::Path;
-
 use clap::{Args, Subcommand};
 use gnsq::{ChannelName, TopicName};
 
 use super::change;
 use crate::cluster::{Target, Verb};
 use crate::exit::{Exit, Failure};
-use crate::options::ConnectionArgs;
+use crate::options::CommonArgs;
 
 /// Create, delete, empty, pause or unpause a channel
 #[derive(Debug, Args)]
@@ -50,10 +48,10 @@ struct ChannelArgs {
     json: bool,
 
     #[command(flatten)]
-    connection: ConnectionArgs,
+    common: CommonArgs,
 }
 
-pub(crate) async fn run(command: ChannelCommand, config: Option<&Path>) -> Result<Exit, Failure> {
+pub(crate) async fn run(command: ChannelCommand) -> Result<Exit, Failure> {
     let (verb, args) = match command.action {
         ChannelAction::Create(args) => (Verb::Create, args),
         ChannelAction::Delete(args) => (Verb::Delete, args),
@@ -62,7 +60,7 @@ pub(crate) async fn run(command: ChannelCommand, config: Option<&Path>) -> Resul
         ChannelAction::Unpause(args) => (Verb::Unpause, args),
     };
     let target = Target::Channel(args.topic, args.channel);
-    change::run(verb, &target, args.connection, config, args.json).await
+    change::run(verb, &target, args.common, args.json).await
 }
 
 const AFTER_HELP: &str = "\

@@ -1,7 +1,5 @@
 //! `gnsq nodes`: lists the nsqds.
 
-use std::path::Path;
-
 use clap::Args;
 use futures_util::future::join_all;
 use gnsq::NsqdHttpClient;
@@ -10,7 +8,7 @@ use serde::Serialize;
 
 use crate::cluster;
 use crate::exit::{Exit, Failure};
-use crate::options::{ConnectionArgs, Uses};
+use crate::options::{CommonArgs, Uses};
 use crate::output;
 use crate::table::{self, Align};
 
@@ -23,7 +21,7 @@ pub(crate) struct NodesArgs {
     json: bool,
 
     #[command(flatten)]
-    connection: ConnectionArgs,
+    common: CommonArgs,
 }
 
 /// A node as it is shown.
@@ -39,8 +37,8 @@ struct Shown {
     tombstoned: Vec<String>,
 }
 
-pub(crate) async fn run(args: NodesArgs, config: Option<&Path>) -> Result<Exit, Failure> {
-    let connection = args.connection.resolve(Uses::Http, config)?;
+pub(crate) async fn run(args: NodesArgs) -> Result<Exit, Failure> {
+    let connection = args.common.begin(Uses::Http)?;
     let found = cluster::nodes(&connection.lookupds).await?;
     let mut failures: Vec<_> = found.failures.into_iter().map(|(_, failure)| failure.to_string()).collect();
     let mut nodes: Vec<Shown> = found.answers.iter().map(Shown::of_node).collect();

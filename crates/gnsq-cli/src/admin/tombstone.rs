@@ -1,14 +1,12 @@
 //! `gnsq tombstone`: takes a topic away from one node.
 
-use std::path::Path;
-
 use clap::Args;
 use gnsq::TopicName;
 
 use super::report;
 use crate::cluster::{self, Found, Server, Step, Target, Verb};
 use crate::exit::{Exit, Failure};
-use crate::options::{ConnectionArgs, Uses};
+use crate::options::{CommonArgs, Uses};
 
 /// Have consumers leave one nsqd out for a topic, and delete the topic there
 #[derive(Debug, Args)]
@@ -26,11 +24,11 @@ pub(crate) struct TombstoneArgs {
     json: bool,
 
     #[command(flatten)]
-    connection: ConnectionArgs,
+    common: CommonArgs,
 }
 
-pub(crate) async fn run(args: TombstoneArgs, config: Option<&Path>) -> Result<Exit, Failure> {
-    let connection = args.connection.resolve(Uses::Http, config)?;
+pub(crate) async fn run(args: TombstoneArgs) -> Result<Exit, Failure> {
+    let connection = args.common.begin(Uses::Http)?;
     if connection.lookupds.is_empty() {
         return Err(Failure::usage("a tombstone is set in nsqlookupd: give --lookupd-http-address"));
     }

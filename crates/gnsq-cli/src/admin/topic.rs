@@ -1,14 +1,12 @@
 //! `gnsq topic`: makes, deletes, empties and pauses topics.
 
-use std::path::Path;
-
 use clap::{Args, Subcommand};
 use gnsq::TopicName;
 
 use super::change;
 use crate::cluster::{Target, Verb};
 use crate::exit::{Exit, Failure};
-use crate::options::ConnectionArgs;
+use crate::options::CommonArgs;
 
 /// Create, delete, empty, pause or unpause a topic
 #[derive(Debug, Args)]
@@ -47,10 +45,10 @@ struct TopicArgs {
     json: bool,
 
     #[command(flatten)]
-    connection: ConnectionArgs,
+    common: CommonArgs,
 }
 
-pub(crate) async fn run(command: TopicCommand, config: Option<&Path>) -> Result<Exit, Failure> {
+pub(crate) async fn run(command: TopicCommand) -> Result<Exit, Failure> {
     let (verb, args) = match command.action {
         TopicAction::Create(args) => (Verb::Create, args),
         TopicAction::Delete(args) => (Verb::Delete, args),
@@ -58,7 +56,7 @@ pub(crate) async fn run(command: TopicCommand, config: Option<&Path>) -> Result<
         TopicAction::Pause(args) => (Verb::Pause, args),
         TopicAction::Unpause(args) => (Verb::Unpause, args),
     };
-    change::run(verb, &Target::Topic(args.topic), args.connection, config, args.json).await
+    change::run(verb, &Target::Topic(args.topic), args.common, args.json).await
 }
 
 const AFTER_HELP: &str = "\

@@ -69,7 +69,7 @@ impl ConnectionArgs {
     /// # Errors
     ///
     /// For what can't be used, and when there is no address.
-    pub(crate) fn resolve(self, uses: Uses, config: Option<&Path>) -> Result<Connection, Failure> {
+    pub(super) fn resolve(self, uses: Uses, config: Option<&Path>) -> Result<Connection, Failure> {
         let layers = Layers::read(self, config)?;
         let chosen = choose(&layers, uses)?;
         let args = layers.merged();

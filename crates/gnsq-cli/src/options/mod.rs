@@ -19,11 +19,39 @@ pub(crate) use self::connection::{Connection, Uses};
 use self::tls::TlsMinVersion;
 use self::values::DeflateLevel;
 use crate::duration;
+use crate::exit::Failure;
+use crate::logging::LogArgs;
+
+/// What every command takes that connects to servers.
+#[derive(Debug, Args)]
+pub(crate) struct CommonArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+
+    /// Read connection options from this TOML file [env: GNSQ_CONFIG] [default: ~/.config/gnsq.toml, if it exists]
+    #[arg(long, value_name = "FILE", help_heading = "Options")]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+impl CommonArgs {
+    /// Begins to log, and puts the options together.
+    ///
+    /// # Errors
+    ///
+    /// For what can't be used, and when there is no address.
+    pub(crate) fn begin(self, uses: Uses) -> Result<Connection, Failure> {
+        self.log.start();
+        self.connection.resolve(uses, self.config.as_deref())
+    }
+}
 
 /// The options as one source gives them.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Connection options (also as GNSQ_… in the environment and in the configuration file)")]
-pub(crate) struct ConnectionArgs {
+struct ConnectionArgs {
     /// An nsqd, by its TCP address; may be repeated
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
     pub(super) nsqd_tcp_address: Vec<String>,

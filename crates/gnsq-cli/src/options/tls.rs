@@ -11,7 +11,7 @@ use crate::exit::Failure;
 
 /// The oldest version of TLS to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TlsMinVersion(TlsVersion);
+pub(super) struct TlsMinVersion(TlsVersion);
 
 /// How to check a server's identity and show one's own. The files are read.
 #[derive(Debug, Clone, Default)]

@@ -28,7 +28,7 @@ use self::splitter::Splitter;
 use crate::escape::Delimiter;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
-use crate::options::{Connection, ConnectionArgs, Uses};
+use crate::options::{CommonArgs, Connection, Uses};
 use crate::{cluster, duration, output};
 
 /// Publish messages: of the command line, a file or stdin
@@ -92,12 +92,12 @@ pub(crate) struct PubArgs {
     quiet: bool,
 
     #[command(flatten)]
-    connection: ConnectionArgs,
+    common: CommonArgs,
 }
 
-pub(crate) async fn run(args: PubArgs, config: Option<&Path>) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: PubArgs) -> Result<Exit, Failure> {
     let mut interrupts = Interrupts::listen()?;
-    let connection = args.connection.resolve(Uses::Tcp, config)?;
+    let connection = args.common.begin(Uses::Tcp)?;
     if args.defer.is_some_and(|delay| delay > MAX_DEFER) {
         return Err(Failure::usage("--defer is at most 1h: nsqd would refuse more"));
     }

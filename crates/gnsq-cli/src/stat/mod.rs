@@ -8,7 +8,6 @@ mod plain;
 mod poll;
 mod view;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -19,7 +18,7 @@ use self::model::{Key, Model};
 use self::poll::Poller;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
-use crate::options::{ConnectionArgs, Uses};
+use crate::options::{CommonArgs, Uses};
 use crate::time::Utc;
 use crate::{duration, output};
 
@@ -46,12 +45,12 @@ pub(crate) struct StatArgs {
     json: bool,
 
     #[command(flatten)]
-    connection: ConnectionArgs,
+    common: CommonArgs,
 }
 
-pub(crate) async fn run(args: StatArgs, config: Option<&Path>) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: StatArgs) -> Result<Exit, Failure> {
     let mut interrupts = Interrupts::listen()?;
-    let connection = args.connection.resolve(Uses::Http, config)?;
+    let connection = args.common.begin(Uses::Http)?;
     let poller = Poller::new(connection, args.topic.as_ref(), args.channel.as_ref());
     let looked_at = args
         .topic

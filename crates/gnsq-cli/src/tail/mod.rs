@@ -6,7 +6,6 @@ mod topics;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use tokio::time::timeout;
 use self::line::{Shown, Style};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
-use crate::options::{Connection, ConnectionArgs, Uses};
+use crate::options::{CommonArgs, Connection, Uses};
 use crate::{duration, output};
 
 /// Print the messages of topics as they come
@@ -50,7 +49,7 @@ pub(crate) struct TailArgs {
     max_in_flight: u32,
 
     /// How often nsqlookupd is asked for nsqds and new topics
-    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration::parse)]
     refresh: Duration,
 
     /// Print the topic before each message
@@ -79,10 +78,10 @@ pub(crate) struct TailArgs {
     json: bool,
 
     #[command(flatten)]
-    connection: ConnectionArgs,
+    common: CommonArgs,
 }
 
-pub(crate) async fn run(args: TailArgs, config: Option<&Path>) -> Result<Exit, Failure> {
+pub(crate) async fn run(args: TailArgs) -> Result<Exit, Failure> {
     let mut interrupts = Interrupts::listen()?;
     let terminal = output::stdout_is_terminal();
     let style = Style {
@@ -95,7 +94,7 @@ pub(crate) async fn run(args: TailArgs, config: Option<&Path>) -> Result<Exit, F
         harmless: terminal,
         colour: output::colours_stdout(),
     };
-    let connection = args.connection.resolve(Uses::Tcp, config)?;
+    let connection = args.common.begin(Uses::Tcp)?;
     let mut readers = Readers {
         config: connection.config(),
         channel: match args.channel {

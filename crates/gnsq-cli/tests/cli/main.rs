@@ -6,6 +6,7 @@ mod admin;
 mod options;
 mod publish;
 mod security;
+mod servers;
 mod stat;
 mod support;
 mod tail;

@@ -57,9 +57,19 @@ async fn a_mistake_in_a_file_or_the_environment_is_told() {
 
 #[tokio::test]
 async fn every_command_shows_examples() {
-    for command in
-        ["pub", "tail", "topic", "topic create", "channel", "channel pause", "nodes", "tombstone", "completions"]
-    {
+    for command in [
+        "pub",
+        "tail",
+        "topic",
+        "topic create",
+        "channel",
+        "channel pause",
+        "nodes",
+        "tombstone",
+        "stat",
+        "dev",
+        "completions",
+    ] {
         let arguments: Vec<_> = command.split(' ').chain(["--help"]).collect();
         let help = run(&arguments, "").await.expect(0).lines.join("\n");
         assert!(help.contains("Example") && help.contains(&format!("gnsq {command}")), "{command}: {help}");
@@ -74,7 +84,7 @@ async fn every_command_shows_examples() {
 async fn every_shell_has_completions() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = run(["completions", shell], "").await.expect(0).lines.join("\n");
-        assert!(script.contains("tombstone") && script.contains("topic-regex"), "{shell}");
+        assert!(["tombstone", "topic-regex", "mem-queue-size"].iter().all(|word| script.contains(word)), "{shell}");
     }
 }
 

@@ -5,7 +5,7 @@ use gnsq_testkit::{DEADLINE, eventually};
 use crate::server::{Nsqd, Side};
 use crate::state::State;
 use crate::stats;
-use crate::wire::{command, mpub};
+use crate::wire::{Frame, command, mpub};
 
 conformance! {
     a_paused_channel_hands_out_nothing,
@@ -84,6 +84,9 @@ async fn an_emptied_channel_has_no_messages<S: Side>() {
     let first = client.message().await.id;
     let second = client.message().await.id;
     stats::wait_for_channel(&nsqd, "t", "c", &[("depth", 2), ("in_flight_count", 2), ("deferred_count", 1)]).await;
+    // Or else messages may come while the channel is being emptied.
+    client.send("RDY 0\n").await;
+    client.stays().await;
     nsqd.act("/channel/empty?topic=t&channel=c").await;
     let channel = stats::channel(&nsqd, "t", "c").await;
     let counts = ["depth", "in_flight_count", "deferred_count", "message_count"];
@@ -95,6 +98,7 @@ async fn an_emptied_channel_has_no_messages<S: Side>() {
     }
     assert_eq!(stats::channel(&nsqd, "t", "c").await["clients"][0]["in_flight_count"], 0);
     nsqd.http().post("/mpub?topic=t", "f\ng\nh").await;
+    client.send("RDY 2\n").await;
     client.message().await;
     client.message().await;
     stats::wait_for_channel(&nsqd, "t", "c", &[("depth", 1), ("in_flight_count", 2)]).await;
@@ -170,11 +174,23 @@ async fn an_ephemeral_channel_goes_with_its_last_consumer<S: Side>() {
 
 async fn an_ephemeral_channel_can_be_made_again_at_once<S: Side>() {
     let nsqd = S::nsqd(&[]).await;
-    for _ in 0..20 {
-        // The one before may be on its way out.
-        let mut client = nsqd.subscriber("t", "c#ephemeral").await;
-        client.end_sending().await;
-        client.end().await;
+    let mut made = 0;
+    while made < 20 {
+        let mut client = nsqd.connect().await;
+        client.send("SUB t c#ephemeral\n").await;
+        match client.frame().await {
+            // The one before is on its way out.
+            Frame::Error(error) => {
+                assert_eq!(error.to_string(), "E_SUB_FAILED SUB failed exiting");
+                client.end().await;
+            }
+            other => {
+                assert_eq!(other, Frame::Response("OK".to_owned()));
+                made += 1;
+                client.end_sending().await;
+                client.end().await;
+            }
+        }
     }
 }
 
