@@ -23,6 +23,9 @@ lint: ## Check formatting, lints and documentation; a warning is an error
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cargo clippy -p gnsq --all-targets --no-default-features -- -D warnings
+	for feature in tls snappy deflate http https; do \
+		cargo clippy -p gnsq --no-default-features --features $$feature -- -D warnings || exit 1; \
+	done
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
 
 test: tools ## Run all tests, those against the real servers and the documentation's examples included
@@ -34,8 +37,9 @@ fuzz: ## Feed made-up input to everything that reads what a stranger sent, FUZZ_
 doc: ## Build the documentation into target/doc
 	cargo doc --workspace --all-features --no-deps
 
-bench: tools ## Measure the client beside a plain socket loop, on the real nsqd (some minutes)
+bench: tools ## Measure the client beside a plain socket loop, and the embedded nsqd beside the real one (some minutes)
 	cargo run --release -p gnsq-bench
+	cargo run --release -p gnsq-bench -- servers
 
 clean: ## Remove everything that was built
 	cargo clean

@@ -61,7 +61,7 @@ fn body(input: &[u8]) {
                 assert!(!content.is_empty() && content.len() <= limit);
                 assert_eq!(content, &input[4..consumed]);
             }
-            Ok(Body::Incomplete { needed }) => assert!(needed > input.len() && needed <= 4 + limit),
+            Ok(Body::Incomplete { needed, .. }) => assert!(needed > input.len() && needed <= 4 + limit),
             Err(error) => assert!(error.code().is_fatal() && input.len() >= 4),
         }
     }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use gnsq_fuzz::Cuts;
-use gnsq_proto::command::decode::{Body, BodyError, MpubScan};
+use gnsq_proto::command::decode::{Body, BodyError, Missing, MpubScan};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -21,13 +21,13 @@ fuzz_target!(|data: &[u8]| {
             .advance(&body[..arrived], max_msg_size, max_body_size)
             .map(|body| owned(body, max_msg_size, max_body_size));
         match part {
-            Ok(Body::Incomplete { needed }) => {
+            Ok(Body::Incomplete { needed, .. }) => {
                 assert!(needed > arrived, "{arrived} bytes are there, and {needed} are said to be needed");
                 // The size of a message may lie behind the end: what it says is refused then.
                 assert!(needed <= 4 + max_body_size + 4, "{needed} bytes are more than a body may have");
                 // It is told the same again, and complete no earlier than it said.
                 let again = scan.advance(&body[..arrived], max_msg_size, max_body_size);
-                assert!(matches!(again, Ok(Body::Incomplete { needed: same }) if same == needed));
+                assert!(matches!(again, Ok(Body::Incomplete { needed: same, .. }) if same == needed));
                 if body.len() < needed {
                     continue;
                 }
@@ -49,7 +49,7 @@ fn owned(
     max_body_size: usize,
 ) -> Body<Vec<Vec<u8>>> {
     match body {
-        Body::Incomplete { needed } => Body::Incomplete { needed },
+        Body::Incomplete { needed, missing } => Body::Incomplete { needed, missing },
         Body::Complete { content, consumed } => {
             let content: Vec<_> = content.map(|message| message.as_ref().to_vec()).collect();
             assert!(!content.is_empty());
@@ -64,20 +64,20 @@ fn owned(
 /// The rules again, in the plainest words.
 fn model(body: &[u8], max_msg_size: usize, max_body_size: usize) -> Result<Body<Vec<Vec<u8>>>, BodyError> {
     let number = |at: usize| body.get(at..at + 4).map(|bytes| i32::from_be_bytes(bytes.try_into().unwrap()));
-    let Some(total) = number(0) else { return Ok(Body::Incomplete { needed: 4 }) };
+    let Some(total) = number(0) else { return Ok(incomplete(4, Missing::BodySize)) };
     if total <= 0 {
         return Err(BodyError::Size(total));
     }
     if total as usize > max_body_size {
         return Err(BodyError::TooBig { size: total as usize, limit: max_body_size });
     }
-    let Some(count) = number(4) else { return Ok(Body::Incomplete { needed: 8 }) };
+    let Some(count) = number(4) else { return Ok(incomplete(8, Missing::Count)) };
     if count <= 0 || count as usize > (max_body_size - 4) / 5 {
         return Err(BodyError::Count(count));
     }
     let (mut at, mut content) = (8, Vec::new());
     for index in 0..count as usize {
-        let Some(size) = number(at) else { return Ok(Body::Incomplete { needed: at + 4 }) };
+        let Some(size) = number(at) else { return Ok(incomplete(at + 4, Missing::InnerSize { index })) };
         if size <= 0 {
             return Err(BodyError::InnerSize { index, size });
         }
@@ -89,10 +89,14 @@ fn model(body: &[u8], max_msg_size: usize, max_body_size: usize) -> Result<Body<
             return Err(BodyError::TooBig { size: end - 4, limit: max_body_size });
         }
         if body.len() < end {
-            return Ok(Body::Incomplete { needed: end });
+            return Ok(incomplete(end, Missing::Message));
         }
         content.push(body[at + 4..end].to_vec());
         at = end;
     }
     Ok(Body::Complete { content, consumed: at })
+}
+
+fn incomplete<T>(needed: usize, missing: Missing) -> Body<T> {
+    Body::Incomplete { needed, missing }
 }

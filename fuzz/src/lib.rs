@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use bytes::BytesMut;
+use gnsq_server::{Clock, NsqdOptions};
 
 /// How a stream arrives: pieces of the sizes given, over and over.
 #[derive(Debug, Clone)]
@@ -86,4 +87,19 @@ where
     let whole = feed(stream, &Cuts::NONE, most, &mut decode);
     assert_eq!(whole, feed(stream, cuts, most, &mut decode), "in pieces ({cuts:?})");
     whole
+}
+
+/// Limits that a short input can reach.
+pub fn small_limits(clock: &Clock) -> NsqdOptions {
+    let mut options = NsqdOptions::default();
+    options.clock = clock.clone();
+    options.max_msg_size = 200;
+    options.max_body_size = 1000;
+    options.max_messages = 20;
+    options.max_bytes = 2500;
+    options.max_topics = 4;
+    options.max_channels = 4;
+    options.max_channel_consumers = 2;
+    options.mem_queue_size = 5;
+    options
 }

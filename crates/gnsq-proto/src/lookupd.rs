@@ -34,10 +34,10 @@ pub struct PeerInfo {
     pub broadcast_address: String,
     /// The host's name.
     pub hostname: String,
-    /// The port of its TCP protocol.
-    pub tcp_port: u16,
     /// The port of its HTTP API.
     pub http_port: u16,
+    /// The port of its TCP protocol.
+    pub tcp_port: u16,
     /// Its version.
     pub version: String,
 }

@@ -34,7 +34,7 @@ impl<'a> Line<'a> {
     ///
     /// [`LineTooLong`] as soon as that is certain.
     pub fn parse(input: &'a [u8]) -> Result<Option<(Self, usize)>, LineTooLong> {
-        let Some(end) = input.iter().take(MAX_LINE).position(|byte| *byte == b'\n') else {
+        let Some(end) = line_end(&input[..input.len().min(MAX_LINE)]) else {
             return if input.len() >= MAX_LINE { Err(LineTooLong) } else { Ok(None) };
         };
         let text = &input[..end];
@@ -270,6 +270,22 @@ impl<'a> Iterator for Messages<'a> {
         self.rest = rest;
         Some(message)
     }
+}
+
+/// Where the first `\n` is. Eight bytes at a time: of a short command, most of the work is to find its end.
+fn line_end(input: &[u8]) -> Option<usize> {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let (words, rest) = input.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        let zero_at_end = u64::from_le_bytes(*word) ^ (EACH * u64::from(b'\n'));
+        // The lowest of the high bits that this leaves belongs to the first byte that is zero.
+        let found = zero_at_end.wrapping_sub(EACH) & !zero_at_end & (EACH << 7);
+        if found != 0 {
+            return Some(index * size_of::<u64>() + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let behind = input.len() - rest.len();
+    rest.iter().position(|byte| *byte == b'\n').map(|end| behind + end)
 }
 
 fn sized(

@@ -61,6 +61,19 @@ fn one_carriage_return_before_the_line_end_is_taken_off() {
 }
 
 #[test]
+fn a_line_ends_at_its_first_line_end() {
+    for len in 0..40 {
+        // Neighbours in value, and bytes whose high bit is set, are no ends.
+        for other in [b'x', 0, b'\n' - 1, b'\n' + 1, b'\n' | 0x80, 0xff] {
+            let mut line = vec![other; len];
+            assert_eq!(Line::parse(&line), Ok(None));
+            line.extend_from_slice(b"\n\nx\n12345678\n");
+            assert_eq!(Line::parse(&line).unwrap().unwrap().1, len + 1);
+        }
+    }
+}
+
+#[test]
 fn a_line_may_have_16_kib_with_its_end() {
     let mut line = vec![b'x'; 16 * 1024];
     assert_eq!(Line::parse(&line[1..]), Ok(None));

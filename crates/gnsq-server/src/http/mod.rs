@@ -3,6 +3,8 @@
 mod answer;
 mod body;
 mod client;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod query;
 mod routes;
 mod serve;

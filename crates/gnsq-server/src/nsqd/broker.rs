@@ -65,6 +65,21 @@ pub(super) struct Shared {
 }
 
 impl Broker {
+    /// One that nobody can connect to: its addresses are made up.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn alone(options: NsqdOptions) -> Arc<Self> {
+        let address = BoundAddress::Tcp(([127, 0, 0, 1], 4150).into());
+        let surroundings = Surroundings {
+            tcp_address: address.clone(),
+            http_address: address,
+            https_address: None,
+            tls: None,
+            authority: None,
+            lookup: LookupPeers::new(&options).expect("without nsqlookupds there is nothing that could fail"),
+        };
+        Self::new(options, surroundings)
+    }
+
     pub(super) fn new(options: NsqdOptions, surroundings: Surroundings) -> Arc<Self> {
         let started = Now::read(&options.clock);
         let settings = Settings::new(&options);

@@ -69,7 +69,7 @@ impl NsqdBuilder {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let serve_client = {
             let (broker, stop) = (broker.clone(), stop.clone());
-            move |socket, peer| connection::serve(socket, peer, broker.clone(), stop.clone())
+            move |socket, peer| connection::serve(socket, peer, broker.clone(), &stop)
         };
         tasks.spawn(accept_each(tcp.0, broker.options().max_connections, stop.clone(), serve_client, drop));
         tasks.spawn(serve(plain.0, None, http::plain_router(broker.clone()), stop.clone()));

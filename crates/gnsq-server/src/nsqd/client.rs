@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use gnsq_proto::TopicName;
 use parking_lot::{Mutex, MutexGuard};
+use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
 pub(super) use super::stats::ClientState;
@@ -21,7 +22,7 @@ pub(super) struct Client {
     closed: AtomicBool,
     state: Mutex<ClientState>,
     identity: Mutex<ClientIdentity>,
-    published: Mutex<Vec<(TopicName, u64)>>,
+    published: Mutex<FxHashMap<TopicName, Arc<AtomicU64>>>,
 }
 
 /// What a client told of itself, and what it was granted.
@@ -120,28 +121,29 @@ impl Client {
         self.identity.lock()
     }
 
-    pub(super) fn count_published(&self, topic: &TopicName, messages: u64) {
+    /// Where its connection counts the messages that it publishes to a topic.
+    pub(super) fn published_to(&self, topic: &TopicName) -> Arc<AtomicU64> {
         let mut published = self.published.lock();
-        // The latest topic is the last: most clients publish to one or to a few.
-        match published.iter().rposition(|(name, _)| name == topic) {
-            Some(index) => {
-                published[index].1 += messages;
-                let last = published.len() - 1;
-                published.swap(index, last);
-            }
-            // Beyond the bound the counts of further topics are not kept: they are statistics.
-            None if published.len() < MAX_PUBLISHED => published.push((topic.clone(), messages)),
-            None => {}
+        if let Some(count) = published.get(topic) {
+            return count.clone();
         }
+        let count = Arc::default();
+        // Beyond the bound the counts of further topics are not kept: they are statistics.
+        if published.len() < MAX_PUBLISHED {
+            published.insert(topic.clone(), Arc::clone(&count));
+        }
+        count
     }
 
     pub(super) fn has_published(&self) -> bool {
-        !self.published.lock().is_empty()
+        self.published.lock().values().any(|count| count.load(Ordering::Relaxed) > 0)
     }
 
     /// How many messages it has published, by topic.
     pub(super) fn published(&self) -> Vec<(TopicName, u64)> {
-        self.published.lock().clone()
+        let published = self.published.lock();
+        let counts = published.iter().map(|(topic, count)| (topic.clone(), count.load(Ordering::Relaxed)));
+        counts.filter(|(_, count)| *count > 0).collect()
     }
 }
 

@@ -10,18 +10,16 @@ use gnsq_proto::frame::{Frame, FrameDecoder};
 use gnsq_proto::{ChannelName, MessageFrame, TopicName};
 use proptest::prelude::*;
 
-use super::broker::{Broker, Surroundings};
+use super::broker::Broker;
 use super::budget::Refused;
 use super::channel::{Channel, SubscribeError};
 use super::client::Client;
 use super::consumers::Delivery;
 use super::in_flight::NotInFlight;
-use super::lookup::LookupPeers;
 use super::options::NsqdOptions;
 use super::subscription::Subscription;
 use super::topic::Topic;
 use crate::clock::Clock;
-use crate::listen::BoundAddress;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -42,16 +40,7 @@ impl Nsqd {
         let clock = Clock::manual();
         let mut options = NsqdOptions { clock: clock.clone(), ..NsqdOptions::default() };
         change(&mut options);
-        let address = BoundAddress::Tcp(([127, 0, 0, 1], 0).into());
-        let surroundings = Surroundings {
-            tcp_address: address.clone(),
-            http_address: address,
-            https_address: None,
-            tls: None,
-            authority: None,
-            lookup: LookupPeers::new(&options).unwrap(),
-        };
-        Self { broker: Broker::new(options, surroundings), clock }
+        Self { broker: Broker::alone(options), clock }
     }
 
     fn topic(&self, name: &str) -> Arc<Topic> {

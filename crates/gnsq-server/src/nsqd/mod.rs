@@ -11,6 +11,8 @@ mod connection;
 mod consumers;
 #[cfg(test)]
 mod engine_tests;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod gather;
 mod http;
 mod in_flight;

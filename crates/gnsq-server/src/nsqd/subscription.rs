@@ -1,5 +1,6 @@
 //! A client's hold on a channel.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +86,9 @@ impl Subscription {
         }
         if !state.queue.is_empty() {
             state.consumers.wake(1);
+        } else if state.queue.capacity() > KEPT_CAPACITY {
+            // A burst is over: its room is for others.
+            state.queue = VecDeque::new();
         }
         if has_room && !taken.more {
             // What is left in the queue is for others, who will leave something or wake this one.
@@ -142,3 +146,6 @@ impl Drop for Subscription {
         self.channel.unsubscribe(self.client);
     }
 }
+
+/// How many messages an empty queue keeps room for: 16 bytes each.
+const KEPT_CAPACITY: usize = 64 * 1024;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 use super::Shared;
 use super::session::Session;
@@ -35,7 +36,13 @@ pub(super) async fn serve(shared: Arc<Shared>, mut socket: Socket, remote: Optio
         input.reserve(READ_SIZE);
         tokio::select! {
             read = socket.read_buf(&mut input) => match read {
-                Ok(0) | Err(_) => return,
+                Ok(0) => {
+                    session.cut_short(&input, &mut out);
+                    // Whether it is still there to hear that is up to the other side.
+                    let _ = timeout(WRITE_TIMEOUT, socket.write_all(&out)).await;
+                    return;
+                }
+                Err(_) => return,
                 Ok(_) => {}
             },
             () = clock.sleep_until(Some(clock.now().after(MAX_SILENCE))) => {

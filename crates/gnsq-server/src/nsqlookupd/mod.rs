@@ -3,6 +3,8 @@
 mod api;
 mod builder;
 mod connection;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod producer;
 mod registry;
 mod session;

@@ -39,6 +39,11 @@ impl Session {
             self.greeted = true;
         }
         loop {
+            if self.peer.is_some() && behind_identify(input).is_some() {
+                // Before the body is there.
+                invalid(IDENTIFIED).encode(out);
+                return false;
+            }
             let reply = match LookupdCommand::decode(input, self.shared.max_body_size) {
                 Ok(None) => return true,
                 Ok(Some(command)) => self.run(command),
@@ -50,6 +55,14 @@ impl Session {
                 return false;
             }
         }
+    }
+
+    /// Nothing more comes behind `input`, which is no whole command: what nsqlookupd says to that, if anything.
+    pub(super) fn cut_short(&self, input: &[u8], out: &mut BytesMut) {
+        let Some(behind) = behind_identify(input).filter(|_| self.greeted) else { return };
+        let missing =
+            if behind.len() < 4 { "IDENTIFY failed to read body size" } else { "IDENTIFY failed to read body" };
+        LookupdReply::Error(ServerError::new(ErrorCode::BadBody, missing)).encode(out);
     }
 
     fn run(&mut self, command: LookupdCommand) -> LookupdReply {
@@ -92,7 +105,6 @@ impl Session {
     /// nsqlookupd looks at who asks before it looks at what.
     fn refusal(&self, error: &LookupdError) -> LookupdReply {
         match (error, self.peer) {
-            (LookupdError::Size { .. }, Some(_)) => invalid(IDENTIFIED),
             (LookupdError::Parameters(_) | LookupdError::Topic { .. } | LookupdError::Channel { .. }, None) => {
                 invalid(NOT_IDENTIFIED)
             }
@@ -107,6 +119,13 @@ impl Drop for Session {
             self.shared.change(|registry| registry.leave(peer));
         }
     }
+}
+
+/// What is behind the line of an IDENTIFY, if that is what comes first.
+fn behind_identify(input: &[u8]) -> Option<&[u8]> {
+    let end = input.iter().position(|byte| *byte == b'\n')?;
+    let word = input[..end].trim_ascii().split(|byte| *byte == b' ').next()?;
+    (word == b"IDENTIFY").then(|| &input[end + 1..])
 }
 
 fn invalid(text: impl Into<String>) -> LookupdReply {

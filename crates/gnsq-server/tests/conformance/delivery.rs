@@ -15,6 +15,7 @@ conformance! {
     sampling_drops_for_good,
     ids_are_unique_within_a_topic,
     unread_messages_stay_when_a_consumer_leaves,
+    messages_come_whatever_the_output_buffer,
 }
 
 async fn take(client: &mut Client, count: usize) -> Vec<crate::wire::Message> {
@@ -150,4 +151,23 @@ async fn unread_messages_stay_when_a_consumer_leaves<S: Side>() {
     let mut next = nsqd.subscriber("t", "c").await;
     next.send("RDY 1\n").await;
     assert_eq!(next.message().await.attempts, 1);
+}
+
+async fn messages_come_whatever_the_output_buffer<S: Side>() {
+    let nsqd = S::nsqd(&[]).await;
+    for (size, time) in [(-1, 0), (-1, -1), (64, 25), (64, -1), (65536, 30_000)] {
+        let mut client = nsqd.connect().await;
+        let identify = format!(r#"{{"output_buffer_size":{size},"output_buffer_timeout":{time}}}"#);
+        client.send(command("IDENTIFY", identify)).await;
+        client.ok().await;
+        client.send("SUB t c\n").await;
+        client.ok().await;
+        // As many as are ready for, so that nothing has to be waited for with the buffer full or empty.
+        client.send("RDY 3\n").await;
+        nsqd.http().post("/mpub?topic=t", [&*"x".repeat(1000), "y", "z"].join("\n")).await;
+        take(&mut client, 3).await;
+        client.end_sending().await;
+        client.end().await;
+        stats::wait_for_channel(&nsqd, "t", "c", &[("client_count", 0), ("in_flight_count", 0), ("depth", 0)]).await;
+    }
 }

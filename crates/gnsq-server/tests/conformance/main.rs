@@ -14,6 +14,13 @@ macro_rules! conformance {
                 super::$name::<crate::real::Real>().await;
             })*
         }
+
+        mod embedded {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name::<crate::embedded::Embedded>().await;
+            })*
+        }
     };
 }
 
@@ -24,6 +31,7 @@ mod certificates;
 mod compression;
 mod delivery;
 mod differences;
+mod embedded;
 mod heartbeats;
 mod hello;
 mod http;

@@ -148,8 +148,10 @@ async fn known_channels_are_made_with_a_topic<S: Side>() {
         assert_eq!(answer.status, 200);
     }
     let nsqd = S::nsqd(&[&lookupds[0].flag(), &lookupds[1].flag()]).await;
+    // Once it has registered something it knows where to ask.
+    nsqd.act("/topic/create?topic=first").await;
     for lookupd in &lookupds {
-        nodes(lookupd, 1).await;
+        registered(lookupd, &["topic:first:"]).await;
     }
     nsqd.publish("t", "x").await;
     for channel in ["a", "c"] {

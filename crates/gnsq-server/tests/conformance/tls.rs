@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::auth_server::AuthServer;
 use crate::certificates::Certificates;
 use crate::http::{Answer, exchange};
 use crate::server::{Nsqd, Side};
@@ -22,6 +23,8 @@ conformance! {
     no_handshake_is_told_in_clear_text,
     the_version_and_cipher_are_shown,
     https_is_http_under_tls,
+    a_policy_is_for_https_too,
+    an_auth_server_is_told_of_the_certificate,
 }
 
 const IDENTIFY: &str = r#"{"feature_negotiation":true,"tls_v1":true}"#;
@@ -224,4 +227,32 @@ async fn https_is_http_under_tls<S: Side>() {
         serde_json::from_slice(&https(&nsqd, "GET /stats?format=json", "").await.body).unwrap();
     assert_eq!(stats["topics"][0]["depth"], 1);
     assert_eq!(nsqd.http().get("/ping").await.text(), "OK");
+}
+
+async fn a_policy_is_for_https_too<S: Side>() {
+    let certificates = Certificates::new();
+    let nsqd = S::nsqd(&refs(&certificates.flags(&["--tls-client-auth-policy=require"]))).await;
+    let request = b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    for (certificate, taken) in [(None, false), (Some(&certificates.client), true)] {
+        let tls = TlsClient { version: &rustls::version::TLS13, certificate };
+        let mut socket = tls.connect(nsqd.https_address()).await.unwrap();
+        assert_eq!(!exchange(&mut socket, request).await.is_empty(), taken);
+    }
+}
+
+async fn an_auth_server_is_told_of_the_certificate<S: Side>() {
+    let certificates = Certificates::new();
+    let auth = AuthServer::start().await;
+    let flags = certificates.flags(&["--tls-client-auth-policy=require", "--tls-required=tcp-https", &auth.flag()]);
+    let nsqd = S::nsqd(&refs(&flags)).await;
+    for (certificate, name) in [(&certificates.client, "the+client"), (&certificates.stranger, "a+stranger")] {
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let mut client = upgraded(&nsqd, TlsClient { version, certificate: Some(certificate) }).await.unwrap();
+            client.send(command("AUTH", "secret")).await;
+            client.response().await;
+            let request = &auth.requests()[0];
+            assert!(request.contains("tls=true"), "{request}");
+            assert!(request.contains(&format!("common_name={name}&")), "{request}");
+        }
+    }
 }

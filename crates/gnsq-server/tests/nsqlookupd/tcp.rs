@@ -78,7 +78,7 @@ async fn an_nsqd_is_told_who_answers() {
     assert_eq!(
         peer.reply().await.unwrap(),
         format!(
-            r#"{{"broadcast_address":"lookup.test","hostname":"h","tcp_port":{tcp_port},"http_port":{http_port},"version":"1.3.0"}}"#
+            r#"{{"broadcast_address":"lookup.test","hostname":"h","http_port":{http_port},"tcp_port":{tcp_port},"version":"1.3.0"}}"#
         )
     );
 }

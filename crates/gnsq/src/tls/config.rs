@@ -151,7 +151,10 @@ impl TlsConfig {
                 Fault::Trusted(reason) => refuse(option(self.trusted.first()), reason),
                 Fault::Certificate(reason) => refuse(option(self.certificate.as_ref()), reason),
                 Fault::Key(reason) => refuse(option(self.key.as_ref().or(self.certificate.as_ref())), reason),
-                Fault::System(error) => refuse("tls", format!("the system's certificates can't be used: {error}")),
+                Fault::System(error) => refuse(
+                    "tls",
+                    format!("the system's certificates can't be used: {error}; name others (ca_certificate_file)"),
+                ),
             }
         })?;
         if self.accept_invalid {
@@ -165,7 +168,7 @@ impl TlsConfig {
 }
 
 /// Options that were found usable.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Prepared {
     pub(crate) config: Arc<ClientConfig>,
     pub(crate) server_name: Option<ServerName<'static>>,
@@ -199,6 +202,13 @@ impl Pem {
                 .map_err(|error| refuse(self.option, format!("can't read {}: {error}", path.display()))),
             Source::Text(pem) => Ok(pem.clone()),
         }
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The options say it more briefly.
+        f.write_str("Prepared")
     }
 }
 

@@ -8,7 +8,7 @@ use super::certificates::Authority;
 use super::{identify, round_trip, tls_nsqd};
 
 /// From one byte to the largest there is, around the sizes of snappy's chunks, of what can be compressed and what can't.
-fn bodies() -> Vec<Bytes> {
+pub(crate) fn bodies() -> Vec<Bytes> {
     let sizes = [1, 2, 100, 4096, 65_535, 65_536, 65_537, 200_000, 1024 * 1024];
     let text = b"a message like many others, ".iter().copied().cycle();
     let mut random = 1_u64;

@@ -9,8 +9,10 @@ mod certificates;
 #[path = "../common/mod.rs"]
 mod common;
 mod compression;
+mod embedded;
 mod handshake;
 mod layers;
+mod logs;
 mod tls;
 
 use std::time::Duration;
@@ -61,9 +63,18 @@ async fn last_failure(nsqd: &Nsqd, config: ConnectionConfig) -> Error {
 /// Publishes all of these, with all of them outstanding at once, and consumes them again; returns what nsqd then tells of
 /// the consumer.
 async fn round_trip(nsqd: &Nsqd, config: &ConnectionConfig, bodies: &[Bytes]) -> Value {
-    let address = nsqd.tcp_address();
-    let producer = Producer::builder().nsqd(address).connection(config.clone()).build().unwrap();
-    let mut consumer = Consumer::builder("t", "c").nsqd(address).connection(config.clone()).build().unwrap();
+    let clients = exchange(&nsqd.tcp_address().into(), config, bodies).await;
+    let stats = nsqd.stats().await;
+    let client = stats["topics"][0]["channels"][0]["clients"][0].clone();
+    close(clients).await;
+    nsqd.wait_for_channel("t", "c", |channel| channel.depth == 0 && channel.in_flight_count == 0).await;
+    client
+}
+
+/// Publishes all of these, with all of them outstanding at once, and consumes them again.
+async fn exchange(address: &Address, config: &ConnectionConfig, bodies: &[Bytes]) -> (Producer, Consumer) {
+    let producer = Producer::builder().nsqd(address.clone()).connection(config.clone()).build().unwrap();
+    let mut consumer = Consumer::builder("t", "c").nsqd(address.clone()).connection(config.clone()).build().unwrap();
     let publishing = bodies.iter().map(|body| producer.publish("t", body.clone()));
     for published in within(futures_util::future::join_all(publishing)).await {
         published.unwrap();
@@ -78,11 +89,11 @@ async fn round_trip(nsqd: &Nsqd, config: &ConnectionConfig, bodies: &[Bytes]) ->
     expected.sort_unstable();
     received.sort_unstable();
     assert!(received == expected, "something else came back");
-    let stats = nsqd.stats().await;
-    let client = stats["topics"][0]["channels"][0]["clients"][0].clone();
+    (producer, consumer)
+}
+
+async fn close((producer, consumer): (Producer, Consumer)) {
     let report = within(consumer.handle().shutdown()).await;
     assert!(report.unconfirmed.is_empty(), "{report:?}");
     within(producer.close()).await;
-    nsqd.wait_for_channel("t", "c", |channel| channel.depth == 0 && channel.in_flight_count == 0).await;
-    client
 }

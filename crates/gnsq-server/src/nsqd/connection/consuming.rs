@@ -166,7 +166,7 @@ impl From<SubscribeError> for NotAdded {
 }
 
 /// The name that bytes are, if they are one.
-pub(super) fn name<'a, T, E>(bytes: &'a [u8], new: impl Fn(&'a str) -> Result<T, E>) -> Option<T> {
+fn name<'a, T, E>(bytes: &'a [u8], new: impl Fn(&'a str) -> Result<T, E>) -> Option<T> {
     new(str::from_utf8(bytes).ok()?).ok()
 }
 

@@ -161,7 +161,6 @@ impl Driver {
             return;
         }
         self.session.liveness.command(now.tick);
-        self.session.settle();
         if at == self.input.len() {
             // Rather than step over it, which would use up the buffer's room.
             self.input.clear();

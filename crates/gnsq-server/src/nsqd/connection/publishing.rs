@@ -1,6 +1,5 @@
 //! PUB, DPUB, MPUB.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -8,7 +7,7 @@ use gnsq_proto::command::decode::{MpubScan, Params, number, sized_message};
 use gnsq_proto::frame::{OK, encode_response};
 use gnsq_proto::{ErrorCode, TopicName};
 
-use super::consuming::{name, nanos};
+use super::consuming::nanos;
 use super::refusal::Refusal;
 use super::session::{Session, Step, complete};
 use crate::nsqd::auth::Permission;
@@ -18,8 +17,8 @@ use crate::nsqd::topic::Topic;
 
 /// The topic of a publish.
 enum Target {
-    /// The session's.
-    Last,
+    /// The current one of those that are known.
+    Current,
     /// There is none of that name yet.
     New(TopicName),
 }
@@ -78,8 +77,8 @@ impl Session {
             Err(step) => return Ok(step),
         };
         self.mpub = MpubScan::default();
-        self.put(Target::Last, |topic| topic.publish_all(now, messages.clone())).map_err(failed)?;
-        self.published += messages.count() as u64;
+        let count = messages.clone().count() as u64;
+        self.put(Target::Current, count, |topic| topic.publish_all(now, messages.clone())).map_err(failed)?;
         encode_response(OK, out);
         Ok(Step::Done(consumed))
     }
@@ -103,50 +102,53 @@ impl Session {
         if let Some(wait) = self.authorize_publish(word, &target, now)? {
             return Ok(wait);
         }
-        self.put(target, |topic| topic.publish(now, body, delay)).map_err(|refused| failed(code, word, refused))?;
-        self.published += 1;
+        self.put(target, 1, |topic| topic.publish(now, body, delay)).map_err(|refused| failed(code, word, refused))?;
         encode_response(OK, out);
         Ok(Step::Done(consumed))
     }
 
-    /// Finds the topic of that name, which is the session's from then on. Nothing if that is no name.
+    /// Finds the topic of that name, which is the current one from then on. Nothing if that is no name.
     fn target(&mut self, bytes: &[u8]) -> Option<Target> {
-        if self.topic.as_ref().is_some_and(|topic| topic.name().as_str().as_bytes() == bytes) {
-            return Some(Target::Last);
+        let name = str::from_utf8(bytes).ok()?;
+        if self.recent.find(name) {
+            return Some(Target::Current);
         }
         // One that exists has a valid name.
-        if let Some(topic) = name(bytes, |name| self.broker.topic(name).ok_or(())) {
-            self.set_last(topic);
-            return Some(Target::Last);
+        if let Some(topic) = self.broker.topic(name) {
+            self.recent.set(topic, &self.client);
+            return Some(Target::Current);
         }
-        name(bytes, TopicName::new).map(Target::New)
+        TopicName::new(name).ok().map(Target::New)
     }
 
-    fn set_last(&mut self, topic: Arc<Topic>) {
-        self.settle();
-        self.topic = Some(topic);
-    }
-
-    /// Makes the topic, if it is new, the session's.
+    /// Makes the topic, if it is new, the current one.
     fn open(&mut self, target: Target) -> Result<(), Refused> {
         if let Target::New(name) = target {
-            let topic = self.broker.topic_or_create(&name)?;
-            self.set_last(topic);
+            self.recent.set(self.broker.topic_or_create(&name)?, &self.client);
         }
         Ok(())
     }
 
-    /// Publishes to the topic, which is made anew if it is deleted meanwhile.
-    fn put(&mut self, target: Target, publish: impl Fn(&Topic) -> Result<(), Refused>) -> Result<(), Refused> {
+    /// Publishes so many messages to the topic, which is made anew if it is deleted meanwhile.
+    fn put(
+        &mut self,
+        target: Target,
+        messages: u64,
+        publish: impl Fn(&Topic) -> Result<(), Refused>,
+    ) -> Result<(), Refused> {
         self.open(target)?;
         for _ in 0..TRIES {
-            let Some(topic) = &self.topic else { break };
-            match publish(topic) {
+            let Some(outlet) = self.recent.current() else { break };
+            match publish(&outlet.topic) {
+                Ok(()) => {
+                    outlet.count(messages);
+                    return Ok(());
+                }
                 Err(Refused::Deleted) => {
-                    let name = topic.name().clone();
+                    let name = outlet.topic.name().clone();
                     self.open(Target::New(name))?;
                 }
-                other => return other,
+                Err(refused) => return Err(refused),
             }
         }
         Err(Refused::Deleted)
@@ -156,10 +158,10 @@ impl Session {
         if self.broker.surroundings().authority.is_none() {
             return Ok(None);
         }
-        let name = match (target, &self.topic) {
+        let name = match (target, self.recent.current()) {
             (Target::New(name), _) => name.clone(),
-            (Target::Last, Some(topic)) => topic.name().clone(),
-            (Target::Last, None) => return Ok(None),
+            (Target::Current, Some(outlet)) => outlet.topic.name().clone(),
+            (Target::Current, None) => return Ok(None),
         };
         self.authorize(word, &name, None, Permission::Publish, now)
     }

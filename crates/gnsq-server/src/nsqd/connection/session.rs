@@ -19,6 +19,7 @@ use gnsq_proto::{ErrorCode, frame};
 use super::authorize::Authorization;
 use super::identify::{Granted, Settings};
 use super::liveness::Liveness;
+use super::recent::Recent;
 use super::refusal::Refusal;
 use crate::nsqd::ClientState;
 use crate::nsqd::auth::{AuthError, Grant};
@@ -27,7 +28,6 @@ use crate::nsqd::client::{AuthIdentity, Client};
 use crate::nsqd::consumers::Delivery;
 use crate::nsqd::message::Now;
 use crate::nsqd::subscription::Subscription;
-use crate::nsqd::topic::Topic;
 use crate::tls::TlsRequired;
 
 /// The protocol's state of one connection.
@@ -40,9 +40,7 @@ pub(super) struct Session {
     /// How messages are delivered: the first IDENTIFY sets it for good.
     pub(super) delivery: Delivery,
     pub(super) identified: bool,
-    /// Published to last, and how many messages of that have yet to be counted.
-    pub(super) topic: Option<Arc<Topic>>,
-    pub(super) published: u64,
+    pub(super) recent: Recent,
     /// Of the MPUB that is arriving.
     pub(super) mpub: MpubScan,
     pub(super) authorization: Authorization,
@@ -104,8 +102,7 @@ impl Session {
             state: State::Hello,
             delivery,
             identified: false,
-            topic: None,
-            published: 0,
+            recent: Recent::default(),
             mpub: MpubScan::default(),
             authorization: Authorization::default(),
             retried: false,
@@ -191,14 +188,6 @@ impl Session {
             // Nothing comes any more, whatever the client gives back.
             State::Hello | State::Init | State::Closing(_) => false,
         };
-    }
-
-    /// Many commands are done: tells what is told for all of them at once.
-    pub(super) fn settle(&mut self) {
-        if let Some(topic) = self.topic.as_ref().filter(|_| self.published > 0) {
-            self.client.count_published(topic.name(), self.published);
-            self.published = 0;
-        }
     }
 
     pub(super) fn heartbeat(out: &mut BytesMut) {

@@ -78,7 +78,7 @@ impl Session {
 
 impl Driver {
     /// Changes the stream as it was granted. All that came before has been sent.
-    pub(super) async fn upgrade(mut self, granted: &Granted) -> Option<Self> {
+    pub(super) async fn upgrade(mut self: Box<Self>, granted: &Granted) -> Option<Box<Self>> {
         if granted.tls {
             self = self.begin_tls().await?;
             encode_response(OK, &mut self.output);
@@ -98,8 +98,8 @@ impl Driver {
         Some(self)
     }
 
-    async fn begin_tls(self) -> Option<Self> {
-        let Self { mut session, transport, input, .. } = self;
+    async fn begin_tls(self: Box<Self>) -> Option<Box<Self>> {
+        let Self { mut session, transport, input, .. } = *self;
         // It is granted once, and only where there is a certificate.
         let Stream::Plain(socket) = transport.into_stream() else { return None };
         let acceptor = session.broker.surroundings().tls.clone()?;
@@ -118,7 +118,7 @@ impl Driver {
                 session.secured_by(&stream);
                 let now = session.broker.now();
                 session.liveness.command(now.tick);
-                Some(Self::new(session, Transport::new(Stream::Tls(Box::new(stream)))))
+                Some(Box::new(Self::new(session, Transport::new(Stream::Tls(Box::new(stream))))))
             }
             Err((error, resumed)) => {
                 tracing::debug!(client = %session.client.name(), %error, "no TLS");

@@ -78,9 +78,7 @@ mod tests {
     use bytes::BytesMut;
 
     use super::*;
-    use crate::listen::BoundAddress;
-    use crate::nsqd::broker::{Broker, Surroundings};
-    use crate::nsqd::lookup::LookupPeers;
+    use crate::nsqd::broker::Broker;
     use crate::nsqd::options::NsqdOptions;
 
     struct Nsqd {
@@ -90,17 +88,7 @@ mod tests {
 
     impl Nsqd {
         fn new() -> Self {
-            let options = NsqdOptions::default();
-            let address = BoundAddress::Tcp(([127, 0, 0, 1], 0).into());
-            let surroundings = Surroundings {
-                tcp_address: address.clone(),
-                http_address: address,
-                https_address: None,
-                tls: None,
-                authority: None,
-                lookup: LookupPeers::new(&options).unwrap(),
-            };
-            Self { broker: Broker::new(options, surroundings), registered: Registered::default() }
+            Self { broker: Broker::alone(NsqdOptions::default()), registered: Registered::default() }
         }
 
         fn topic(&self, name: &str) -> Arc<Topic> {
