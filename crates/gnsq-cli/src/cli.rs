@@ -78,7 +78,7 @@ fn daemon_examples(daemon: Daemon) -> &'static str {
     match daemon {
         Daemon::Nsqd => {
             "\
-Flags have one dash or two, and their values behind = or a space. All of nsqd 1.3.0's are taken; those without effect
+Flags have one dash or two, and their values behind = or a space. All of nsqd 1.3.0's are taken; those without effect \
 on a server in memory are named once in the log.
 
 Examples:

@@ -12,7 +12,7 @@ use crate::output;
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct LogArgs {
     /// Log more to stderr: -v what happens, -vv details, -vvv everything [env: GNSQ_LOG]
-    #[arg(short, long, action = ArgAction::Count, help_heading = "Options")]
+    #[arg(short, long, action = ArgAction::Count, help_heading = "General options")]
     verbose: u8,
 }
 

@@ -57,7 +57,7 @@ pub(crate) async fn run(args: TombstoneArgs) -> Result<Exit, Failure> {
 }
 
 const AFTER_HELP: &str = "\
-Every nsqlookupd leaves the node out of lookups of the topic for a while (45 s by default), so that consumers don't
+Every nsqlookupd leaves the node out of lookups of the topic for a while (45 s by default), so that consumers don't \
 come back while the topic is deleted there.
 
 Example:

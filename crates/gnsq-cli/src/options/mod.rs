@@ -29,7 +29,7 @@ pub(crate) struct CommonArgs {
     connection: ConnectionArgs,
 
     /// Read connection options from this TOML file [env: GNSQ_CONFIG] [default: ~/.config/gnsq.toml, if it exists]
-    #[arg(long, value_name = "FILE", help_heading = "Options")]
+    #[arg(long, value_name = "FILE", help_heading = "General options")]
     config: Option<PathBuf>,
 
     #[command(flatten)]
@@ -52,7 +52,7 @@ impl CommonArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Connection options (also as GNSQ_… in the environment and in the configuration file)")]
 struct ConnectionArgs {
-    /// An nsqd, by its TCP address; may be repeated
+    /// An nsqd to publish to or read from, by its TCP address; may be repeated
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
     pub(super) nsqd_tcp_address: Vec<String>,
 
@@ -60,7 +60,7 @@ struct ConnectionArgs {
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
     pub(super) lookupd_http_address: Vec<String>,
 
-    /// An nsqd, by its HTTP address, for commands that ask over HTTP; may be repeated
+    /// An nsqd to ask or to change, by its HTTP address; may be repeated
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
     pub(super) nsqd_http_address: Vec<String>,
 

@@ -207,8 +207,8 @@ const PIECE: usize = 64 * 1024;
 const SMALL_PIECE: usize = 4 * 1024;
 
 const AFTER_HELP: &str = "\
-Each message is confirmed by nsqd. What is not goes to the file of --failed, or to stderr, from where it can be
-published again; a message that was sent and never confirmed may then be there twice. Ctrl-C ends the reading and
+Each message is confirmed by nsqd. What is not goes to the file of --failed, or to stderr, from where it can be \
+published again; a message that was sent and never confirmed may then be there twice. Ctrl-C ends the reading and \
 waits for what was sent. With nsqlookupd, messages go to all nsqds that it knows at the start.
 
 Examples:

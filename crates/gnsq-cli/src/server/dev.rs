@@ -144,7 +144,7 @@ Everything is in memory, and gone after Ctrl-C.
 }
 
 const AFTER_HELP: &str = "\
-Ports: nsqd 4150 (TCP) and 4151 (HTTP), nsqlookupd 4160 (TCP) and 4161 (HTTP), or free ones where these are taken.
+Ports: nsqd 4150 (TCP) and 4151 (HTTP), nsqlookupd 4160 (TCP) and 4161 (HTTP), or free ones where these are taken. \
 Everything is in memory, and gone with the program.
 
 Examples:

@@ -1,6 +1,7 @@
 //! `gnsq stat`: topics and channels over all nsqds, live or once.
 
 mod columns;
+mod counts;
 mod draw;
 mod live;
 mod model;
@@ -115,7 +116,7 @@ fn exit(model: &Model) -> Exit {
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
 const AFTER_HELP: &str = "\
-Keys: q quit, s sort, r reverse the order, / filter, arrows scroll, space freeze. ‖ marks what is paused.
+Keys: q quit, s sort, r reverse the order, / filter, arrows scroll, space freeze. ‖ marks what is paused. \
 Without a terminal, a table is printed at each interval.
 
 Examples:

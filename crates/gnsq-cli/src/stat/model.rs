@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use gnsq::http::{ChannelStats, Stats, TopicStats};
+use gnsq::http::{ChannelStats, Stats};
+
+use super::counts::{Counters, Counts, of_channel, of_topic};
 
 /// What one round of asking brought.
 #[derive(Debug, Default)]
@@ -49,23 +51,6 @@ pub(super) struct Row {
     pub(super) rates: Option<Rates>,
     /// The depth at each of the last rounds.
     pub(super) depths: VecDeque<u64>,
-}
-
-/// Sums over nsqds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Counts {
-    pub(super) depth: u64,
-    pub(super) on_disk: u64,
-    pub(super) in_flight: u64,
-    pub(super) deferred: u64,
-    pub(super) messages: u64,
-    pub(super) requeued: u64,
-    pub(super) timed_out: u64,
-    pub(super) clients: u64,
-    /// How many nsqds have it.
-    pub(super) nodes: u64,
-    /// On how many of them it is paused.
-    pub(super) paused: u64,
 }
 
 /// Messages a second.
@@ -114,13 +99,6 @@ struct Before {
     at: Instant,
     start_time: i64,
     counters: BTreeMap<Key, Counters>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Counters {
-    messages: u64,
-    /// In the channel: waiting, in flight or deferred.
-    held: u64,
 }
 
 impl Model {
@@ -183,14 +161,14 @@ impl Model {
             return;
         }
         // What wasn't there before has come since.
-        let past = before.counters.get(key).copied().unwrap_or(Counters { messages: 0, held: 0 });
+        let past = before.counters.get(key).copied().unwrap_or_default();
         // A topic deleted and made again counts from zero.
-        let past = if past.messages > counters.messages { Counters { messages: 0, held: 0 } } else { past };
+        let past = if past.messages > counters.messages { Counters::default() } else { past };
         let incoming = counters.messages - past.messages;
         let rates = row.rates.get_or_insert_default();
         rates.incoming += count(incoming) / seconds;
         if key.channel.is_some() {
-            rates.outgoing += count((incoming + past.held).saturating_sub(counters.held)) / seconds;
+            rates.outgoing += count(incoming.saturating_add(past.held).saturating_sub(counters.held)) / seconds;
         }
     }
 
@@ -198,8 +176,8 @@ impl Model {
         let mut rates = None::<Rates>;
         (self.totals.depth, self.totals.in_flight) = (0, 0);
         for (key, row) in &self.rows {
-            self.totals.depth += row.counts.depth;
-            self.totals.in_flight += row.counts.in_flight;
+            self.totals.depth = self.totals.depth.saturating_add(row.counts.depth);
+            self.totals.in_flight = self.totals.in_flight.saturating_add(row.counts.in_flight);
             if let Some(of_row) = row.rates {
                 let all = rates.get_or_insert_default();
                 // A message is published once, and comes into each channel.
@@ -215,50 +193,6 @@ impl Model {
     }
 }
 
-impl std::ops::AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.depth += other.depth;
-        self.on_disk += other.on_disk;
-        self.in_flight += other.in_flight;
-        self.deferred += other.deferred;
-        self.messages += other.messages;
-        self.requeued += other.requeued;
-        self.timed_out += other.timed_out;
-        self.clients += other.clients;
-        self.nodes += other.nodes;
-        self.paused += other.paused;
-    }
-}
-
-fn of_topic(topic: &TopicStats) -> (Counts, Counters) {
-    let counts = Counts {
-        depth: unsigned(topic.depth),
-        on_disk: unsigned(topic.backend_depth),
-        messages: topic.message_count,
-        nodes: 1,
-        paused: topic.paused.into(),
-        ..Counts::default()
-    };
-    (counts, Counters { messages: topic.message_count, held: 0 })
-}
-
-fn of_channel(channel: &ChannelStats) -> (Counts, Counters) {
-    let counts = Counts {
-        depth: unsigned(channel.depth),
-        on_disk: unsigned(channel.backend_depth),
-        in_flight: unsigned(channel.in_flight_count),
-        deferred: unsigned(channel.deferred_count),
-        messages: channel.message_count,
-        requeued: channel.requeue_count,
-        timed_out: channel.timeout_count,
-        clients: unsigned(channel.client_count),
-        nodes: 1,
-        paused: channel.paused.into(),
-    };
-    let held = counts.depth + counts.in_flight + counts.deferred;
-    (counts, Counters { messages: channel.message_count, held })
-}
-
 fn clients<'a>(channel: &'a ChannelStats, node: &'a str) -> impl Iterator<Item = Client> + 'a {
     channel.clients.iter().map(move |client| Client {
         name: if client.client_id.is_empty() { client.remote_address.clone() } else { client.client_id.clone() },
@@ -269,11 +203,6 @@ fn clients<'a>(channel: &'a ChannelStats, node: &'a str) -> impl Iterator<Item =
         requeued: client.requeue_count,
         user_agent: client.user_agent.clone(),
     })
-}
-
-/// nsqd has no negative counts, except by a slip of its own.
-fn unsigned(count: i64) -> u64 {
-    u64::try_from(count).unwrap_or(0)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "rates are shown with a few digits")]
@@ -411,5 +340,17 @@ pub(super) mod tests {
         model.update(poll(vec![polled("a", 1, 100, 5, 2)]), Some(&channel()), Instant::now());
         assert_eq!((model.clients[0].name.as_str(), model.clients[0].node.as_str()), ("app", "a"));
         assert_eq!((model.clients[0].ready, model.clients[0].finished), (10, 7));
+    }
+
+    #[test]
+    fn numbers_of_any_size_do_no_harm() {
+        let mut model = Model::default();
+        let start = Instant::now();
+        let most = i64::MAX.unsigned_abs();
+        for round in 0..3 {
+            let nodes = vec![polled("a", 1, u64::MAX - 2 + round, most, most), polled("b", 1, u64::MAX, most, 0)];
+            model.update(poll(nodes), Some(&channel()), start + Duration::from_millis(round));
+        }
+        assert_eq!(model.rows[&channel()].counts.messages, u64::MAX);
     }
 }

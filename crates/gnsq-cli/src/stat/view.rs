@@ -81,7 +81,8 @@ impl View {
         }
         topics.retain_mut(|(group, _)| self.keep(group));
         for (group, value) in &mut topics {
-            *value = group.channels.iter().chain([&group.topic]).map(|(_, row)| self.sort.value(row)).sum();
+            let rows = group.channels.iter().chain([&group.topic]);
+            *value = rows.map(|(_, row)| self.sort.value(row)).fold(0, u64::saturating_add);
             group.channels.sort_by_key(|(_, row)| Reverse(self.sort.value(row)));
         }
         topics.sort_by_key(|(_, value)| Reverse(*value));
@@ -174,7 +175,7 @@ impl Sort {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stat::model::Counts;
+    use crate::stat::counts::Counts;
 
     fn model(rows: &[(&str, Option<&str>, u64)]) -> Model {
         let mut model = Model::default();

@@ -302,7 +302,7 @@ const SHORTEST_REFRESH: Duration = Duration::from_millis(100);
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 const AFTER_HELP: &str = "\
-A message is finished when its line is written; all others are requeued at the end. Without --channel, a channel of
+A message is finished when its line is written; all others are requeued at the end. Without --channel, a channel of \
 its own is made and goes with the program, so that no other consumer misses a message.
 
 Examples:

@@ -9,6 +9,7 @@ use gnsq_testkit::{Cluster, DEADLINE, Nsqd, Proxy, eventually};
 use serde_json::json;
 
 use crate::support::{Running, a_moment, at, gnsq, published, run, take, wait_published};
+use crate::terminal::Terminal;
 
 #[tokio::test]
 async fn publishes_the_messages_of_the_command_line() {
@@ -252,6 +253,22 @@ async fn no_more_is_read_than_may_be_outstanding() {
     running.says("stopping").await;
     running.interrupt();
     running.finish().await.expect(3);
+}
+
+#[tokio::test]
+async fn people_at_a_terminal_see_how_far_it_is() {
+    let nsqd = Nsqd::start().await;
+    let mut terminal = Terminal::open(100, 24);
+    let mut child = terminal.start(gnsq(["pub", "t", "--rate=5", &at(&nsqd)]));
+    terminal.has_written("reading messages from the terminal").await;
+    terminal.type_in("one\ntwo\nthree\n");
+    terminal.has_written(" published, ").await;
+    wait_published(&nsqd, "t", 3).await;
+    // The end of what is typed.
+    terminal.type_in("\u{4}");
+    terminal.has_written("published 3 messages (11 B) to t").await;
+    let status = eventually(DEADLINE, "it to end", async || child.try_wait().unwrap()).await;
+    assert_eq!(status.code(), Some(0));
 }
 
 #[tokio::test]
