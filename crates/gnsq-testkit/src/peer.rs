@@ -1,3 +1,5 @@
+//! A peer that says what a test dictates: listens, and accepts connections.
+
 mod connection;
 
 use std::net::SocketAddr;

@@ -1,3 +1,5 @@
+//! A network that fails on command.
+
 mod direction;
 mod pump;
 

@@ -1,3 +1,5 @@
+//! Waiting for what has no event, with an end.
+
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};

@@ -1,3 +1,5 @@
+//! One scripted connection: what it expects and what it sends.
+
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::io;

@@ -1,3 +1,5 @@
+//! What goes wrong one way.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 

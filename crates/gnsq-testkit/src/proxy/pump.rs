@@ -1,3 +1,5 @@
+//! Carries the bytes, and the faults.
+
 use std::io::{ErrorKind, Result};
 
 use bytes::{Buf, BytesMut};

@@ -1,3 +1,5 @@
+//! What tests ask of an nsqd and nsqlookupd over HTTP.
+
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 

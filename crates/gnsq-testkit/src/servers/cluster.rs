@@ -1,3 +1,5 @@
+//! Several nsqds, registered with several nsqlookupds.
+
 use std::net::SocketAddr;
 
 use super::{Nsqd, NsqdBuilder, Nsqlookupd};

@@ -1,3 +1,5 @@
+//! Stop, kill, pause and start again, for every server.
+
 /// What every server can do as a process; `self.process` does it.
 macro_rules! lifecycle {
     ($server:ident) => {

@@ -1,3 +1,5 @@
+//! The latest lines of a server's log, and the addresses in it.
+
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;

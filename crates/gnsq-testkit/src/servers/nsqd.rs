@@ -1,3 +1,5 @@
+//! An nsqd, its options and addresses.
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 

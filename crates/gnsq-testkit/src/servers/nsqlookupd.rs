@@ -1,3 +1,5 @@
+//! An nsqlookupd, its options and addresses.
+
 use std::net::SocketAddr;
 
 use serde_json::Value;

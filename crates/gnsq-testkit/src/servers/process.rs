@@ -1,3 +1,5 @@
+//! A child process on ports that stay its own.
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
