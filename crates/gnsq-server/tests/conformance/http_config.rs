@@ -12,7 +12,7 @@ conformance! {
 
 async fn options_can_be_read<S: Side>() {
     let nsqd = S::nsqd(&["--max-rdy-count=7", "--msg-timeout=3s", "--snappy=false"]).await;
-    let options: [(&str, Expect); 26] = [
+    let options: [(&str, Expect); 27] = [
         ("nsqlookupd_tcp_addresses", Json("[]")),
         ("log_level", Json("2")),
         ("max_rdy_count", Json("7")),
@@ -39,6 +39,7 @@ async fn options_can_be_read<S: Side>() {
         ("nope", Error(400, "INVALID_OPTION")),
         ("log-level", Error(400, "INVALID_OPTION")),
         ("LogLevel", Error(400, "INVALID_OPTION")),
+        ("%ff", Error(400, "INVALID_OPTION")),
     ];
     nsqd.http().check(options.map(|(option, expected)| (format!("GET /config/{option}"), "", expected))).await;
 }

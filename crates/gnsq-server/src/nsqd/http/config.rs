@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -14,7 +15,12 @@ use crate::listen::BoundAddress;
 use crate::nsqd::broker::Broker;
 use crate::tls::{ClientAuth, PemSource, TlsOptions, TlsRequired, TlsVersion};
 
-pub(super) async fn read(State(broker): State<Arc<Broker>>, Path(option): Path<String>) -> Result<Response, HttpError> {
+pub(super) async fn read(
+    State(broker): State<Arc<Broker>>,
+    option: Result<Path<String>, PathRejection>,
+) -> Result<Response, HttpError> {
+    // What is no UTF-8 is no option's name.
+    let Path(option) = option.map_err(|_| HttpError::bad_request("INVALID_OPTION"))?;
     match value(&broker, &option) {
         // Text comes without quotes, and nothing as nothing.
         Some(Value::String(value)) if value.is_empty() => Ok(done()),
@@ -24,7 +30,11 @@ pub(super) async fn read(State(broker): State<Arc<Broker>>, Path(option): Path<S
     }
 }
 
-pub(super) async fn write(state: State<Arc<Broker>>, option: Path<String>, body: Body) -> Result<Response, HttpError> {
+pub(super) async fn write(
+    state: State<Arc<Broker>>,
+    option: Result<Path<String>, PathRejection>,
+    body: Body,
+) -> Result<Response, HttpError> {
     // nsqd's limit, and its status for an empty body.
     let new = read_body(body, state.options().max_msg_size).await.map_err(|error| match error {
         BodyError::TooLarge => HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "INVALID_VALUE"),
@@ -35,7 +45,7 @@ pub(super) async fn write(state: State<Arc<Broker>>, option: Path<String>, body:
     }
     let invalid = || HttpError::bad_request("INVALID_VALUE");
     let settings = state.settings();
-    match option.as_str() {
+    match option.as_ref().map_or("", |Path(option)| option) {
         "log_level" => {
             let level = std::str::from_utf8(&new).ok().and_then(|level| level.parse().ok()).ok_or_else(invalid)?;
             settings.log_level.send_replace(level);
