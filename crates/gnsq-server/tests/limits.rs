@@ -1,5 +1,7 @@
 //! What an nsqd refuses when it is full, and that nothing it has taken is lost by that.
 
+#![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
+
 use std::time::Duration;
 
 use gnsq_server::{Nsqd, NsqdBuilder};
