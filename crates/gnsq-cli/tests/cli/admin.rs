@@ -3,7 +3,7 @@
 use gnsq_testkit::{Cluster, DEADLINE, Nsqd, eventually};
 use serde_json::Value;
 
-use crate::support::run;
+use crate::support::{freeze, run};
 
 /// Two nsqds with two nsqlookupds, and the options that name these.
 async fn cluster() -> (Cluster, String) {
@@ -127,7 +127,7 @@ async fn channels_and_topics_are_deleted_everywhere() {
 async fn servers_that_fail_are_told_and_the_others_changed() {
     let (mut cluster, lookupds) = cluster().await;
     create_everywhere(&cluster, "t", "c").await;
-    cluster.nsqds[0].pause();
+    freeze(&cluster.nsqds[0]).await;
     cluster.lookupds[0].stop().await;
     let arguments = ["channel", "delete", "t", "c", "--json", "--timeout=500ms", &lookupds];
     let done = run(arguments, "").await.expect(3);

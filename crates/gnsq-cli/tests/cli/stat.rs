@@ -3,7 +3,7 @@
 use gnsq_testkit::{Cluster, DEADLINE, Nsqd, Nsqlookupd, eventually};
 use serde_json::json;
 
-use crate::support::{Running, gnsq, run};
+use crate::support::{Running, freeze, gnsq, run};
 use crate::terminal::Terminal;
 
 /// Two nsqds that both have a topic, with five messages in its channel together.
@@ -67,7 +67,7 @@ async fn tells_rates_from_the_second_round_on_and_the_clients_of_a_channel() {
 #[tokio::test]
 async fn shows_which_servers_do_not_answer() {
     let (mut cluster, lookupd) = cluster().await;
-    cluster.nsqds[0].pause();
+    freeze(&cluster.nsqds[0]).await;
     let arguments = ["stat", "--once", "--json", "--timeout=300ms", &lookupd];
     let round = run(arguments, "").await.expect(3).json();
     cluster.nsqds[0].resume();

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use gnsq::{Consumer, Io};
-use gnsq_testkit::{DEADLINE, Nsqd, eventually};
+use gnsq_testkit::{DEADLINE, Nsqd, eventually, http};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -201,6 +201,16 @@ pub(crate) async fn wait_published(nsqd: &Nsqd, topic: &str, count: u64) {
 /// `--nsqd-tcp-address` of this nsqd.
 pub(crate) fn at(nsqd: &Nsqd) -> String {
     format!("--nsqd-tcp-address={}", nsqd.tcp_address())
+}
+
+/// Pauses the nsqd, and waits until it answers nobody any more: a signal takes its time.
+pub(crate) async fn freeze(nsqd: &Nsqd) {
+    nsqd.pause();
+    eventually(DEADLINE, "nsqd to be silent", async || {
+        let ping = http::request(nsqd.http_address(), "GET", "/ping", b"");
+        timeout(Duration::from_millis(200), ping).await.is_err().then_some(())
+    })
+    .await;
 }
 
 /// For what no event tells: that nothing more happens.
