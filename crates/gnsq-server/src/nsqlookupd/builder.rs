@@ -136,7 +136,7 @@ impl NsqlookupdBuilder {
         };
         tasks.spawn(accept_each(tcp, self.max_connections, stop.clone(), serve, drop));
         tasks.close();
-        tracing::info!(%tcp_address, %http_address, "nsqlookupd listens");
+        tracing::debug!(%tcp_address, %http_address, "nsqlookupd listens");
         Ok(Nsqlookupd { tcp_address, http_address, shared, stop: stop.drop_guard(), tasks })
     }
 }
