@@ -10,9 +10,9 @@ use std::str::FromStr;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 #[cfg(unix)]
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use crate::error::StartError;
 
@@ -145,14 +145,16 @@ impl Listener {
             ListenAddress::Tcp(address) => {
                 // nsqd's `:4150` means all interfaces.
                 let address = if address.starts_with(':') { format!("[::]{address}") } else { address.clone() };
-                TcpListener::bind(address).await.map(Self::Tcp)
+                listen(&address).await.map(Self::Tcp)
             }
             #[cfg(unix)]
             ListenAddress::Unix(path) => {
                 if path.exists() && UnixStream::connect(path).await.is_err() {
                     std::fs::remove_file(path)?;
                 }
-                UnixListener::bind(path).map(|listener| Self::Unix(listener, RemoveOnDrop(path.clone())))
+                let socket = UnixSocket::new_stream()?;
+                socket.bind(path)?;
+                Ok(Self::Unix(socket.listen(BACKLOG)?, RemoveOnDrop(path.clone())))
             }
             #[cfg(not(unix))]
             ListenAddress::Unix(_) => {
@@ -194,6 +196,30 @@ impl Listener {
         }
     }
 }
+
+/// Listens on the first of the host's addresses on which that is possible.
+async fn listen(address: &str) -> io::Result<TcpListener> {
+    let mut failed = io::Error::new(io::ErrorKind::InvalidInput, "the host has no address");
+    for address in lookup_host(address).await? {
+        let listen = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            // Else the port would be taken for a minute after a restart. On Windows it means something else.
+            #[cfg(not(windows))]
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        };
+        match listen() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// How many may come at once: all of a cluster's clients when a server is back. Beyond it, and beyond what the system
+/// allows, they are made to wait for seconds.
+const BACKLOG: u32 = 4096;
 
 /// Calls `$call` on whichever socket it is.
 macro_rules! on_socket {
