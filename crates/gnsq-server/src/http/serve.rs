@@ -35,14 +35,16 @@ async fn serve_at_most(
             refuse(socket);
         }
     };
-    let serve = |socket, _| connection(socket, tls.clone(), router.clone());
+    // On its way to its task it would be there more than once.
+    let serve = |socket, _| Box::pin(connection(socket, tls.clone(), router.clone()));
     accept_each(listener, max_connections, stop, serve, refuse).await;
 }
 
 async fn connection(socket: Socket, tls: Option<TlsAcceptor>, router: Router) {
     let Some(tls) = tls else { return speak(socket, router).await };
-    match timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(socket)).await {
-        Ok(Ok(socket)) => speak(socket, router).await,
+    // Most connections are without TLS, and need no room for it.
+    match Box::pin(timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(socket))).await {
+        Ok(Ok(socket)) => speak(Box::new(socket), router).await,
         Ok(Err(error)) => tracing::debug!(%error, "the TLS handshake of an HTTP connection failed"),
         Err(_) => tracing::debug!("the TLS handshake of an HTTP connection took too long"),
     }
