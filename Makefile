@@ -23,7 +23,7 @@ lint: ## Check formatting, lints and documentation; a warning is an error
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cargo clippy -p gnsq --all-targets --no-default-features -- -D warnings
-	for feature in tls snappy deflate http https; do \
+	for feature in tls snappy deflate http; do \
 		cargo clippy -p gnsq --no-default-features --features $$feature -- -D warnings || exit 1; \
 	done
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps

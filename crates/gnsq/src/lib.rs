@@ -29,8 +29,7 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `http` | yes | the HTTP clients, and discovery through nsqlookupd |
-//! | `https` | no | https for them, verified against the system's roots |
+//! | `http` | yes | the HTTP clients, https included, and discovery through nsqlookupd |
 //! | `tls` | yes | TLS for connections to nsqd, verified against the system's roots |
 //! | `snappy`, `deflate` | yes | compressed connections to nsqd |
 
@@ -50,7 +49,7 @@ mod outbound;
 mod producer;
 mod queue;
 mod runtime;
-#[cfg(any(feature = "tls", feature = "https"))]
+#[cfg(any(feature = "tls", feature = "http"))]
 mod tls;
 
 pub use address::{Address, AddressError, DEFAULT_NSQD_TCP_PORT};

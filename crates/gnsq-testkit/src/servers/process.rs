@@ -6,7 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::net::TcpSocket;
 use tokio::time::{sleep, timeout};
 
@@ -104,6 +105,10 @@ impl Process {
     /// Freezes the process: it keeps its connections and answers nothing.
     pub(super) fn pause(&self) {
         self.signal(Signal::STOP);
+        // Until then it may still answer. The child stays to be waited for, should it have ended.
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let pid = Pid::from_child(&self.child);
+        while let Err(Errno::INTR) = waitid(WaitId::Pid(pid), options) {}
     }
 
     pub(super) fn resume(&self) {

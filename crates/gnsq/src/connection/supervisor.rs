@@ -54,6 +54,7 @@ impl Supervisor {
         let mut rng = fastrand::Rng::new();
         // Whether nsqd closed the last connection.
         let mut was_closed = false;
+        let mut is_told = false;
         loop {
             let connected = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -62,6 +63,7 @@ impl Supervisor {
             match connected {
                 Ok(connection) => {
                     let since = Instant::now();
+                    is_told = false;
                     session.up(&connection);
                     let in_use = InUse { session: &*session, connection: &connection };
                     self.until_end(&connection, S::WAITS && was_closed).await;
@@ -75,7 +77,12 @@ impl Supervisor {
                 Err(error) => {
                     // What counts is why the connection was lost, not what it was lost for.
                     let error = if let Error::Lost { cause, .. } = error { *cause } else { error };
-                    tracing::warn!(nsqd = %self.address, %error, "can't use nsqd, will try again");
+                    // Once is enough for those who read the log; all the attempts are for those who look for a cause.
+                    if std::mem::replace(&mut is_told, true) {
+                        tracing::debug!(nsqd = %self.address, %error, "still can't use nsqd");
+                    } else {
+                        tracing::warn!(nsqd = %self.address, %error, "can't use nsqd, will try again");
+                    }
                     session.failed(&self.address, &error);
                 }
             }

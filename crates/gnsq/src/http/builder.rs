@@ -9,7 +9,6 @@ use reqwest::header::HeaderValue;
 
 use super::HttpError;
 use super::address::BaseUrl;
-#[cfg(feature = "https")]
 use super::tls::TlsOptions;
 use super::transport::{Settings, Transport};
 
@@ -36,7 +35,6 @@ pub struct HttpClientBuilder<C> {
     authorization: Option<String>,
     max_response_size: usize,
     pinned: Option<IpAddr>,
-    #[cfg(feature = "https")]
     tls: TlsOptions,
     client: PhantomData<fn() -> C>,
 }
@@ -60,7 +58,6 @@ impl<C: HttpClient> HttpClientBuilder<C> {
             authorization: None,
             max_response_size: DEFAULT_MAX_RESPONSE_SIZE,
             pinned: None,
-            #[cfg(feature = "https")]
             tls: TlsOptions::default(),
             client: PhantomData,
         }
@@ -109,7 +106,6 @@ impl<C: HttpClient> HttpClientBuilder<C> {
 
     /// Trusts server certificates signed by these authorities, instead of those that the system trusts.
     /// `pem` has one or more certificates; several calls add up.
-    #[cfg(feature = "https")]
     pub fn ca_certificate_pem(mut self, pem: impl AsRef<[u8]>) -> Self {
         self.tls.add_ca_certificates(pem.as_ref());
         self
@@ -117,7 +113,6 @@ impl<C: HttpClient> HttpClientBuilder<C> {
 
     /// Shows this certificate (with those between it and its authority) to a server that asks for one, as nsqd does
     /// with `-tls-client-auth-policy`. `key_pem` has its private key, which is shown nowhere.
-    #[cfg(feature = "https")]
     pub fn client_certificate_pem(mut self, chain_pem: impl AsRef<[u8]>, key_pem: impl AsRef<[u8]>) -> Self {
         self.tls.set_client_certificate(chain_pem.as_ref(), key_pem.as_ref());
         self
@@ -125,7 +120,6 @@ impl<C: HttpClient> HttpClientBuilder<C> {
 
     /// Takes any certificate for the server's, so that anybody on the way can read and change everything. Only for
     /// trying things out. Default: false.
-    #[cfg(feature = "https")]
     pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
         self.tls.accept_invalid_certificates(accept);
         self
@@ -135,15 +129,11 @@ impl<C: HttpClient> HttpClientBuilder<C> {
     ///
     /// # Errors
     ///
-    /// [`BadAddress`](HttpError::BadAddress); [`TlsUnsupported`](HttpError::TlsUnsupported) for an `https` address
-    /// without the crate's feature `https`; [`InvalidOption`](HttpError::InvalidOption) for a header value or a
+    /// [`BadAddress`](HttpError::BadAddress); [`InvalidOption`](HttpError::InvalidOption) for a header value or a
     /// certificate that can't be used; [`Setup`](HttpError::Setup) when the system's root certificates can't be
     /// read.
     pub fn build(self) -> Result<C, HttpError> {
         let base = BaseUrl::parse(&self.address, C::DEFAULT_PORT)?;
-        if base.is_https() && cfg!(not(feature = "https")) {
-            return Err(HttpError::TlsUnsupported { url: base.as_str().to_owned() });
-        }
         let authorization = match &self.authorization {
             Some(value) => {
                 let mut value = header_value("authorization", value)?;
@@ -159,7 +149,6 @@ impl<C: HttpClient> HttpClientBuilder<C> {
             authorization,
             max_response_size: self.max_response_size,
             pinned: self.pinned.map(|ip| SocketAddr::new(ip, base.port())),
-            #[cfg(feature = "https")]
             tls: self.tls.client_config(&base)?,
         };
         Transport::new(base, settings).map(C::over)
@@ -216,13 +205,5 @@ mod tests {
         let builder = NsqdHttpClient::builder("host").authorization("Bearer secret");
         assert!(!format!("{builder:?}").contains("secret"));
         assert!(!format!("{:#?}", builder.build().unwrap()).contains("secret"));
-    }
-
-    #[cfg(not(feature = "https"))]
-    #[test]
-    fn https_without_the_feature_names_the_feature() {
-        let error = NsqdHttpClient::new("https://host:4152").unwrap_err();
-        assert!(matches!(error, HttpError::TlsUnsupported { .. }));
-        assert!(error.to_string().contains("feature `https`"), "{error}");
     }
 }

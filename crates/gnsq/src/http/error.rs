@@ -36,13 +36,6 @@ pub enum HttpError {
         reason: String,
     },
 
-    /// The address is an `https` one, and this build can't speak TLS. Nothing was sent.
-    #[error("{url} needs TLS, which this build has not: enable the feature `https` of the crate `gnsq`")]
-    TlsUnsupported {
-        /// The server's address.
-        url: String,
-    },
-
     /// An option of the builder has a value that can't be used. Nothing was sent.
     #[error("the option {option} can't be used: {reason}")]
     InvalidOption {

@@ -25,7 +25,6 @@ mod builder;
 mod error;
 mod lookupd;
 mod nsqd;
-#[cfg(feature = "https")]
 mod tls;
 mod transport;
 mod types;

@@ -34,7 +34,6 @@ pub(super) struct Settings {
     pub(super) max_response_size: usize,
     /// The one address to use of those that the host has. Its port is not used.
     pub(super) pinned: Option<SocketAddr>,
-    #[cfg(feature = "https")]
     pub(super) tls: rustls::ClientConfig,
 }
 
@@ -58,7 +57,6 @@ impl Transport {
             (Some(domain), Some(address)) => builder.resolve(domain, address),
             _ => builder,
         };
-        #[cfg(feature = "https")]
         let builder = builder.tls_backend_preconfigured(settings.tls.clone());
         let http = builder
             .build()
@@ -180,7 +178,6 @@ fn failure(error: reqwest::Error, url: &str, settings: &Settings) -> HttpError {
 }
 
 /// Whether one of the two sides would not have the other.
-#[cfg(feature = "https")]
 fn refused_by_tls(error: &(dyn StdError + 'static), connecting: bool) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -193,10 +190,5 @@ fn refused_by_tls(error: &(dyn StdError + 'static), connecting: bool) -> bool {
             None => cause = error.source(),
         }
     }
-    false
-}
-
-#[cfg(not(feature = "https"))]
-fn refused_by_tls(_: &(dyn StdError + 'static), _: bool) -> bool {
     false
 }

@@ -11,7 +11,7 @@ use rustls::AlertDescription;
 pub(crate) use self::config::Prepared;
 #[cfg(feature = "tls")]
 pub use self::config::{TlsConfig, TlsVersion};
-#[cfg(feature = "https")]
+#[cfg(feature = "http")]
 pub(crate) use self::setup::{Fault, PROTOCOL_VERSIONS, Trust, client_config};
 
 /// Whether the server tells that it does not take the client's certificate, or that there is none.

@@ -23,7 +23,7 @@ pub(crate) enum Trust<'a> {
     /// Everyone's.
     Anyone,
     /// Nobody's: TLS won't be spoken, and to read the system's certificates takes milliseconds.
-    #[cfg(feature = "https")]
+    #[cfg(feature = "http")]
     Nobody,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn client_config(
         Trust::System => builder.with_platform_verifier().map_err(Fault::System)?,
         Trust::These(pem) => builder.dangerous().with_custom_certificate_verifier(Arc::new(own_roots(pem, &provider)?)),
         Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider.clone()))),
-        #[cfg(feature = "https")]
+        #[cfg(feature = "http")]
         Trust::Nobody => builder.with_root_certificates(RootCertStore::empty()),
     };
     Ok(match client {
