@@ -30,6 +30,7 @@ pub(super) fn builder(flags: &Flags) -> Result<NsqdBuilder, String> {
     options.node_id = flags.number("node-id")?.unwrap_or_else(|| id_of(&options.hostname));
     options.lookupd_tcp_addresses = flags.list("lookupd-tcp-address");
     options.auth_http_addresses = flags.list("auth-http-address");
+    options.e2e_processing_latency_percentiles = percentiles(flags)?;
     options.log_level = log_level(flags);
     options.tls = tls(flags)?;
     set!(broadcast_tcp_port, flags.number::<u16>("broadcast-tcp-port")?);
@@ -50,12 +51,21 @@ pub(super) fn builder(flags: &Flags) -> Result<NsqdBuilder, String> {
     set!(output_buffer_timeout, flags.duration("output-buffer-timeout"));
     set!(http_client_connect_timeout, flags.duration("http-client-connect-timeout"));
     set!(http_client_request_timeout, flags.duration("http-client-request-timeout"));
+    set!(e2e_processing_latency_window_time, flags.duration("e2e-processing-latency-window-time"));
     set!(deflate, flags.switch("deflate"));
     set!(snappy, flags.switch("snappy"));
     set!(max_messages, flags.number::<usize>("max-messages")?);
     set!(max_bytes, flags.number::<usize>("max-bytes")?);
     set!(max_connections, flags.number::<usize>("max-connections")?);
     Ok(Nsqd::builder().options(options))
+}
+
+fn percentiles(flags: &Flags) -> Result<Vec<f64>, String> {
+    let percentiles = flags.list("e2e-processing-latency-percentile");
+    let read = |text: String| {
+        text.parse().map_err(|_| format!("--e2e-processing-latency-percentile takes numbers such as 0.99, not {text}"))
+    };
+    percentiles.into_iter().map(read).collect()
 }
 
 /// How much to log.
@@ -118,10 +128,14 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag::new("config", Kind::Text, "", "a TOML file with the same options"),
     Flag::new("data-path", Kind::Text, "", "messages stay in memory").idle(),
     Flag::new("deflate", Kind::Switch, "true", "whether deflate is offered"),
-    Flag::new("e2e-processing-latency-percentile", Kind::List, "", "latencies are not measured")
-        .in_config("e2e_processing_latency_percentiles")
-        .idle(),
-    Flag::new("e2e-processing-latency-window-time", Kind::Duration, "10m0s", "latencies are not measured").idle(),
+    Flag::new(
+        "e2e-processing-latency-percentile",
+        Kind::List,
+        "",
+        "a percentile of the time to finish a message that /stats tells, such as 0.99; may be repeated",
+    )
+    .in_config("e2e_processing_latency_percentiles"),
+    Flag::new("e2e-processing-latency-window-time", Kind::Duration, "10m0s", "how far back the percentiles reach"),
     Flag::new("http-address", Kind::Text, "0.0.0.0:4151", "where to listen for HTTP: <addr>:<port>, or a path"),
     Flag::new("http-client-connect-timeout", Kind::Duration, "2s", "for auth servers and nsqlookupd"),
     Flag::new("http-client-request-timeout", Kind::Duration, "5s", "for auth servers and nsqlookupd"),
@@ -240,6 +254,9 @@ mod tests {
             "--tls-min-version=tls1.3",
             "--broadcast-tcp-port=99",
             "--max-messages=9",
+            "--e2e-processing-latency-percentile=0.99,0.5",
+            "--e2e-processing-latency-percentile=1",
+            "--e2e-processing-latency-window-time=1m",
             "--log-level=warn",
         ]))
         .unwrap();
@@ -256,6 +273,8 @@ mod tests {
             "Tls13",
             "broadcast_tcp_port: 99",
             "max_messages: 9,",
+            "percentiles: [0.99, 0.5, 1.0]",
+            "window_time: 60s",
             "log_level: Warn",
         ] {
             assert!(options.contains(part), "{part}: {options}");
@@ -270,6 +289,7 @@ mod tests {
             (&["--tls-client-auth-policy=require"], "cannot require TLS client connections without TLS key and cert"),
             (&["--tls-cert=/c"], "--tls-cert needs --tls-key"),
             (&["--tls-client-auth-policy=foo"], "require or require-verify"),
+            (&["--e2e-processing-latency-percentile=x"], "takes numbers such as 0.99, not x"),
             (&["--max-msg-size=-5"], "--max-msg-size can't be -5"),
             (&["--broadcast-tcp-port=70000"], "--broadcast-tcp-port can't be 70000"),
         ] {

@@ -80,7 +80,9 @@ impl Broker {
         Self::new(options, surroundings)
     }
 
-    pub(super) fn new(options: NsqdOptions, surroundings: Surroundings) -> Arc<Self> {
+    pub(super) fn new(mut options: NsqdOptions, surroundings: Surroundings) -> Arc<Self> {
+        // nsqd tells the highest first.
+        options.e2e_processing_latency_percentiles.sort_unstable_by(|a, b| b.total_cmp(a));
         let started = Now::read(&options.clock);
         let settings = Settings::new(&options);
         let shared = Shared {

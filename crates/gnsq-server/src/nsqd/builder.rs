@@ -121,5 +121,11 @@ fn check(options: &NsqdOptions) -> Result<(), StartError> {
     if options.client_timeout < Duration::from_millis(2) {
         return refuse("client_timeout", "it has to be at least 2 ms: half of it is the heartbeat interval");
     }
+    if !options.e2e_processing_latency_percentiles.iter().all(|percentile| *percentile > 0.0 && *percentile <= 1.0) {
+        return refuse("e2e_processing_latency_percentiles", "each has to be more than 0 and at most 1");
+    }
+    if options.e2e_processing_latency_window_time.is_zero() {
+        return refuse("e2e_processing_latency_window_time", "it has to be more than nothing");
+    }
     Ok(())
 }

@@ -16,6 +16,7 @@ pub(crate) mod fuzzing;
 mod gather;
 mod http;
 mod in_flight;
+mod latency;
 mod lookup;
 mod message;
 mod options;
@@ -35,7 +36,9 @@ use broker::Broker;
 pub use builder::NsqdBuilder;
 pub use options::NsqdOptions;
 use stats::StatsFilter;
-pub use stats::{ChannelStats, ClientState, ClientStats, E2eLatency, MemoryStats, PubCount, Stats, TopicStats};
+pub use stats::{
+    ChannelStats, ClientState, ClientStats, E2eLatency, E2ePercentile, MemoryStats, PubCount, Stats, TopicStats,
+};
 
 use crate::error::StartError;
 use crate::listen::BoundAddress;

@@ -94,6 +94,11 @@ options! {
     /// How many messages a topic or channel whose name ends in `#ephemeral` holds before it drops new ones. Others are
     /// bounded by [`max_messages`](Self::max_messages) and [`max_bytes`](Self::max_bytes) only. Default: 10,000.
     mem_queue_size: usize = 10_000,
+    /// Which percentiles of the time from publishing to finishing a message are told of each channel and topic in
+    /// `/stats`, each more than 0 and at most 1, such as 0.99. Without any, nothing is measured. Default: none.
+    e2e_processing_latency_percentiles: Vec<f64> = Vec::new(),
+    /// How far back they reach at most. Default: 10 minutes.
+    e2e_processing_latency_window_time: Duration = Duration::from_secs(600),
     /// How TLS is offered. Default: not at all.
     tls: Option<TlsOptions> = None,
     /// The servers that are asked what the owner of a secret may do, as `host:port` or URL; AUTH is demanded if there is

@@ -117,6 +117,10 @@ fn set(options: &mut NsqdOptions, flag: &str) {
         "max-heartbeat-interval" => options.max_heartbeat_interval = duration(value),
         "max-output-buffer-timeout" => options.max_output_buffer_timeout = duration(value),
         "min-output-buffer-timeout" => options.min_output_buffer_timeout = duration(value),
+        "e2e-processing-latency-percentile" => {
+            options.e2e_processing_latency_percentiles.extend(value.split(',').map(number::<f64>));
+        }
+        "e2e-processing-latency-window-time" => options.e2e_processing_latency_window_time = duration(value),
         "output-buffer-timeout" => options.output_buffer_timeout = duration(value),
         _ => {
             let tls = options.tls.get_or_insert_with(no_tls);

@@ -11,6 +11,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::http::{BodyError, HttpError, done, json as json_answer, read_body, text};
+use crate::json::GoFloat;
 use crate::listen::BoundAddress;
 use crate::nsqd::broker::Broker;
 use crate::tls::{ClientAuth, PemSource, TlsOptions, TlsRequired, TlsVersion};
@@ -118,7 +119,11 @@ fn value(broker: &Broker, option: &str) -> Option<Value> {
             TlsVersion::Tls12 => 0x0303,
             TlsVersion::Tls13 => 0x0304,
         }),
-        "e2e_processing_latency_percentiles" => json!([]),
+        "e2e_processing_latency_percentiles" => {
+            let percentiles = options.e2e_processing_latency_percentiles.iter();
+            json!(percentiles.map(|percentile| GoFloat(*percentile)).collect::<Vec<_>>())
+        }
+        "e2e_processing_latency_window_time" => nanos(options.e2e_processing_latency_window_time),
         "data_path" | "statsd_address" => json!(""),
         _ => return None,
     })
