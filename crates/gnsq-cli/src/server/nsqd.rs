@@ -52,6 +52,12 @@ pub(super) fn builder(flags: &Flags) -> Result<NsqdBuilder, String> {
     set!(http_client_connect_timeout, flags.duration("http-client-connect-timeout"));
     set!(http_client_request_timeout, flags.duration("http-client-request-timeout"));
     set!(e2e_processing_latency_window_time, flags.duration("e2e-processing-latency-window-time"));
+    options.statsd_address = flags.text("statsd-address").filter(|address| !address.is_empty()).map(str::to_owned);
+    set!(statsd_prefix, flags.text("statsd-prefix"));
+    set!(statsd_interval, flags.duration("statsd-interval"));
+    set!(statsd_mem_stats, flags.switch("statsd-mem-stats"));
+    set!(statsd_udp_packet_size, flags.number::<usize>("statsd-udp-packet-size")?);
+    set!(statsd_exclude_ephemeral, flags.switch("statsd-exclude-ephemeral"));
     set!(deflate, flags.switch("deflate"));
     set!(snappy, flags.switch("snappy"));
     set!(max_messages, flags.number::<usize>("max-messages")?);
@@ -172,12 +178,12 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag::new("queue-scan-selection-count", Kind::Number, "20", "timers are precise here").idle(),
     Flag::new("queue-scan-worker-pool-max", Kind::Number, "4", "timers are precise here").idle(),
     Flag::new("snappy", Kind::Switch, "true", "whether snappy is offered"),
-    Flag::new("statsd-address", Kind::Text, "", "nothing is sent to statsd").idle(),
-    Flag::new("statsd-exclude-ephemeral", Kind::Switch, "false", "nothing is sent to statsd").idle(),
-    Flag::new("statsd-interval", Kind::Duration, "1m0s", "nothing is sent to statsd").idle(),
-    Flag::new("statsd-mem-stats", Kind::Switch, "true", "nothing is sent to statsd").idle(),
-    Flag::new("statsd-prefix", Kind::Text, "nsq.%s", "nothing is sent to statsd").idle(),
-    Flag::new("statsd-udp-packet-size", Kind::Number, "508", "nothing is sent to statsd").idle(),
+    Flag::new("statsd-address", Kind::Text, "", "<addr>:<port> of a statsd to send statistics to, over UDP"),
+    Flag::new("statsd-exclude-ephemeral", Kind::Switch, "false", "whether ephemeral topics and channels are left out"),
+    Flag::new("statsd-interval", Kind::Duration, "1m0s", "how often statistics are sent"),
+    Flag::new("statsd-mem-stats", Kind::Switch, "true", "whether those of the memory are sent too"),
+    Flag::new("statsd-prefix", Kind::Text, "nsq.%s", "what their names begin with; %s is the host and port"),
+    Flag::new("statsd-udp-packet-size", Kind::Number, "508", "how many bytes go into a packet"),
     Flag::new("sync-every", Kind::Number, "2500", "messages stay in memory").idle(),
     Flag::new("sync-timeout", Kind::Duration, "2s", "messages stay in memory").idle(),
     Flag::new(
@@ -254,6 +260,12 @@ mod tests {
             "--tls-min-version=tls1.3",
             "--broadcast-tcp-port=99",
             "--max-messages=9",
+            "--statsd-address=s:8125",
+            "--statsd-prefix=p.%s",
+            "--statsd-interval=5s",
+            "--statsd-mem-stats=false",
+            "--statsd-udp-packet-size=1432",
+            "--statsd-exclude-ephemeral",
             "--e2e-processing-latency-percentile=0.99,0.5",
             "--e2e-processing-latency-percentile=1",
             "--e2e-processing-latency-window-time=1m",
@@ -273,6 +285,12 @@ mod tests {
             "Tls13",
             "broadcast_tcp_port: 99",
             "max_messages: 9,",
+            "statsd_address: Some(\"s:8125\")",
+            "statsd_prefix: \"p.%s\"",
+            "statsd_interval: 5s",
+            "statsd_mem_stats: false",
+            "statsd_udp_packet_size: 1432",
+            "statsd_exclude_ephemeral: true",
             "percentiles: [0.99, 0.5, 1.0]",
             "window_time: 60s",
             "log_level: Warn",

@@ -128,6 +128,14 @@ impl Broker {
         &self.shared
     }
 
+    /// The HTTP port that others are told: 0 on a unix socket, unless one is said.
+    pub(super) fn broadcast_http_port(&self) -> u16 {
+        match self.options().broadcast_http_port {
+            0 => self.surroundings.http_address.tcp().map_or(0, |address| address.port()),
+            told => told,
+        }
+    }
+
     /// Seconds since the Unix epoch.
     pub(super) fn started_unix(&self) -> i64 {
         self.started.unix_nanos / NANOS

@@ -22,6 +22,7 @@ mod message;
 mod options;
 mod settings;
 mod stats;
+mod statsd;
 mod subscription;
 mod topic;
 
