@@ -102,6 +102,10 @@ impl Tick {
         Self(self.0.saturating_add(nanos(delay)))
     }
 
+    pub(crate) fn nanos(self) -> u64 {
+        self.0
+    }
+
     /// How long ago `earlier` was; nothing if it has yet to come.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

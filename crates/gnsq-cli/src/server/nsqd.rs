@@ -30,6 +30,7 @@ pub(super) fn builder(flags: &Flags) -> Result<NsqdBuilder, String> {
     options.node_id = flags.number("node-id")?.unwrap_or_else(|| id_of(&options.hostname));
     options.lookupd_tcp_addresses = flags.list("lookupd-tcp-address");
     options.auth_http_addresses = flags.list("auth-http-address");
+    options.e2e_processing_latency_percentiles = percentiles(flags)?;
     options.log_level = log_level(flags);
     options.tls = tls(flags)?;
     set!(broadcast_tcp_port, flags.number::<u16>("broadcast-tcp-port")?);
@@ -50,12 +51,27 @@ pub(super) fn builder(flags: &Flags) -> Result<NsqdBuilder, String> {
     set!(output_buffer_timeout, flags.duration("output-buffer-timeout"));
     set!(http_client_connect_timeout, flags.duration("http-client-connect-timeout"));
     set!(http_client_request_timeout, flags.duration("http-client-request-timeout"));
+    set!(e2e_processing_latency_window_time, flags.duration("e2e-processing-latency-window-time"));
+    options.statsd_address = flags.text("statsd-address").filter(|address| !address.is_empty()).map(str::to_owned);
+    set!(statsd_prefix, flags.text("statsd-prefix"));
+    set!(statsd_interval, flags.duration("statsd-interval"));
+    set!(statsd_mem_stats, flags.switch("statsd-mem-stats"));
+    set!(statsd_udp_packet_size, flags.number::<usize>("statsd-udp-packet-size")?);
+    set!(statsd_exclude_ephemeral, flags.switch("statsd-exclude-ephemeral"));
     set!(deflate, flags.switch("deflate"));
     set!(snappy, flags.switch("snappy"));
     set!(max_messages, flags.number::<usize>("max-messages")?);
     set!(max_bytes, flags.number::<usize>("max-bytes")?);
     set!(max_connections, flags.number::<usize>("max-connections")?);
     Ok(Nsqd::builder().options(options))
+}
+
+fn percentiles(flags: &Flags) -> Result<Vec<f64>, String> {
+    let percentiles = flags.list("e2e-processing-latency-percentile");
+    let read = |text: String| {
+        text.parse().map_err(|_| format!("--e2e-processing-latency-percentile takes numbers such as 0.99, not {text}"))
+    };
+    percentiles.into_iter().map(read).collect()
 }
 
 /// How much to log.
@@ -118,10 +134,14 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag::new("config", Kind::Text, "", "a TOML file with the same options"),
     Flag::new("data-path", Kind::Text, "", "messages stay in memory").idle(),
     Flag::new("deflate", Kind::Switch, "true", "whether deflate is offered"),
-    Flag::new("e2e-processing-latency-percentile", Kind::List, "", "latencies are not measured")
-        .in_config("e2e_processing_latency_percentiles")
-        .idle(),
-    Flag::new("e2e-processing-latency-window-time", Kind::Duration, "10m0s", "latencies are not measured").idle(),
+    Flag::new(
+        "e2e-processing-latency-percentile",
+        Kind::List,
+        "",
+        "a percentile of the time to finish a message that /stats tells, such as 0.99; may be repeated",
+    )
+    .in_config("e2e_processing_latency_percentiles"),
+    Flag::new("e2e-processing-latency-window-time", Kind::Duration, "10m0s", "how far back the percentiles reach"),
     Flag::new("http-address", Kind::Text, "0.0.0.0:4151", "where to listen for HTTP: <addr>:<port>, or a path"),
     Flag::new("http-client-connect-timeout", Kind::Duration, "2s", "for auth servers and nsqlookupd"),
     Flag::new("http-client-request-timeout", Kind::Duration, "5s", "for auth servers and nsqlookupd"),
@@ -158,12 +178,12 @@ pub(crate) const FLAGS: &[Flag] = &[
     Flag::new("queue-scan-selection-count", Kind::Number, "20", "timers are precise here").idle(),
     Flag::new("queue-scan-worker-pool-max", Kind::Number, "4", "timers are precise here").idle(),
     Flag::new("snappy", Kind::Switch, "true", "whether snappy is offered"),
-    Flag::new("statsd-address", Kind::Text, "", "nothing is sent to statsd").idle(),
-    Flag::new("statsd-exclude-ephemeral", Kind::Switch, "false", "nothing is sent to statsd").idle(),
-    Flag::new("statsd-interval", Kind::Duration, "1m0s", "nothing is sent to statsd").idle(),
-    Flag::new("statsd-mem-stats", Kind::Switch, "true", "nothing is sent to statsd").idle(),
-    Flag::new("statsd-prefix", Kind::Text, "nsq.%s", "nothing is sent to statsd").idle(),
-    Flag::new("statsd-udp-packet-size", Kind::Number, "508", "nothing is sent to statsd").idle(),
+    Flag::new("statsd-address", Kind::Text, "", "<addr>:<port> of a statsd to send statistics to, over UDP"),
+    Flag::new("statsd-exclude-ephemeral", Kind::Switch, "false", "whether ephemeral topics and channels are left out"),
+    Flag::new("statsd-interval", Kind::Duration, "1m0s", "how often statistics are sent"),
+    Flag::new("statsd-mem-stats", Kind::Switch, "true", "whether those of the memory are sent too"),
+    Flag::new("statsd-prefix", Kind::Text, "nsq.%s", "what their names begin with; %s is the host and port"),
+    Flag::new("statsd-udp-packet-size", Kind::Number, "508", "how many bytes go into a packet"),
     Flag::new("sync-every", Kind::Number, "2500", "messages stay in memory").idle(),
     Flag::new("sync-timeout", Kind::Duration, "2s", "messages stay in memory").idle(),
     Flag::new(
@@ -240,6 +260,15 @@ mod tests {
             "--tls-min-version=tls1.3",
             "--broadcast-tcp-port=99",
             "--max-messages=9",
+            "--statsd-address=s:8125",
+            "--statsd-prefix=p.%s",
+            "--statsd-interval=5s",
+            "--statsd-mem-stats=false",
+            "--statsd-udp-packet-size=1432",
+            "--statsd-exclude-ephemeral",
+            "--e2e-processing-latency-percentile=0.99,0.5",
+            "--e2e-processing-latency-percentile=1",
+            "--e2e-processing-latency-window-time=1m",
             "--log-level=warn",
         ]))
         .unwrap();
@@ -256,6 +285,14 @@ mod tests {
             "Tls13",
             "broadcast_tcp_port: 99",
             "max_messages: 9,",
+            "statsd_address: Some(\"s:8125\")",
+            "statsd_prefix: \"p.%s\"",
+            "statsd_interval: 5s",
+            "statsd_mem_stats: false",
+            "statsd_udp_packet_size: 1432",
+            "statsd_exclude_ephemeral: true",
+            "percentiles: [0.99, 0.5, 1.0]",
+            "window_time: 60s",
             "log_level: Warn",
         ] {
             assert!(options.contains(part), "{part}: {options}");
@@ -270,6 +307,7 @@ mod tests {
             (&["--tls-client-auth-policy=require"], "cannot require TLS client connections without TLS key and cert"),
             (&["--tls-cert=/c"], "--tls-cert needs --tls-key"),
             (&["--tls-client-auth-policy=foo"], "require or require-verify"),
+            (&["--e2e-processing-latency-percentile=x"], "takes numbers such as 0.99, not x"),
             (&["--max-msg-size=-5"], "--max-msg-size can't be -5"),
             (&["--broadcast-tcp-port=70000"], "--broadcast-tcp-port can't be 70000"),
         ] {

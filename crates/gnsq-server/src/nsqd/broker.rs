@@ -80,7 +80,9 @@ impl Broker {
         Self::new(options, surroundings)
     }
 
-    pub(super) fn new(options: NsqdOptions, surroundings: Surroundings) -> Arc<Self> {
+    pub(super) fn new(mut options: NsqdOptions, surroundings: Surroundings) -> Arc<Self> {
+        // nsqd tells the highest first.
+        options.e2e_processing_latency_percentiles.sort_unstable_by(|a, b| b.total_cmp(a));
         let started = Now::read(&options.clock);
         let settings = Settings::new(&options);
         let shared = Shared {
@@ -124,6 +126,14 @@ impl Broker {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// The HTTP port that others are told: 0 on a unix socket, unless one is said.
+    pub(super) fn broadcast_http_port(&self) -> u16 {
+        match self.options().broadcast_http_port {
+            0 => self.surroundings.http_address.tcp().map_or(0, |address| address.port()),
+            told => told,
+        }
     }
 
     /// Seconds since the Unix epoch.

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::auth::Authority;
 use super::broker::{Acceptor, Broker, Surroundings};
 use super::lookup::LookupPeers;
+use super::statsd::Statsd;
 use super::{Nsqd, NsqdOptions, connection, http};
 use crate::Nsqlookupd;
 use crate::accept::accept_each;
@@ -51,6 +52,7 @@ impl NsqdBuilder {
         let tls = options.tls.as_ref().map(acceptor).transpose()?;
         let authority = authority(&options)?;
         let lookup = lookup(&options)?;
+        let statsd = Statsd::new(&options).await?;
         let tcp = Listener::listen("TCP", &options.tcp_address).await?;
         let plain = Listener::listen("HTTP", &options.http_address).await?;
         let https = match &tls {
@@ -83,6 +85,12 @@ impl NsqdBuilder {
                 stop.run_until_cancelled(broker.shared().alarms.run(broker.clock())).await;
             }
         });
+        if let Some(statsd) = statsd {
+            let (run, stop) = (statsd.run(broker.clone()), stop.clone());
+            tasks.spawn(async move {
+                stop.run_until_cancelled(run).await;
+            });
+        }
         tasks.close();
         Ok(Nsqd::new(broker, stop, tasks))
     }
@@ -121,5 +129,20 @@ fn check(options: &NsqdOptions) -> Result<(), StartError> {
     if options.client_timeout < Duration::from_millis(2) {
         return refuse("client_timeout", "it has to be at least 2 ms: half of it is the heartbeat interval");
     }
+    if !options.e2e_processing_latency_percentiles.iter().all(|percentile| *percentile > 0.0 && *percentile <= 1.0) {
+        return refuse("e2e_processing_latency_percentiles", "each has to be more than 0 and at most 1");
+    }
+    if options.e2e_processing_latency_window_time.is_zero() {
+        return refuse("e2e_processing_latency_window_time", "it has to be more than nothing");
+    }
+    if options.statsd_interval.is_zero() {
+        return refuse("statsd_interval", "it has to be more than nothing");
+    }
+    if options.statsd_udp_packet_size > MAX_UDP_PAYLOAD {
+        return refuse("statsd_udp_packet_size", "it has to be at most 65507 bytes");
+    }
     Ok(())
 }
+
+/// What fits into a packet over IPv4.
+const MAX_UDP_PAYLOAD: usize = 65_507;

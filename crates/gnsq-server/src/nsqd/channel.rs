@@ -12,6 +12,7 @@ use super::broker::Shared;
 use super::client::Client;
 use super::consumers::{Consumers, Delivery};
 use super::in_flight::InFlight;
+use super::latency::Latencies;
 use super::message::{Message, Now};
 use super::subscription::Subscription;
 use super::topic::Topic;
@@ -42,6 +43,8 @@ pub(super) struct State {
     pub(super) message_count: u64,
     pub(super) requeue_count: u64,
     pub(super) timeout_count: u64,
+    /// If they are measured.
+    pub(super) latencies: Option<Box<Latencies>>,
     /// When the alarm is set to.
     alarm: Option<Tick>,
     /// Tells deferred messages of one moment apart.
@@ -67,8 +70,8 @@ impl Channel {
             topic: Arc::downgrade(topic),
             this: this.clone(),
             key,
+            state: Mutex::new(State { latencies: Latencies::new(&shared.options), ..State::default() }),
             shared,
-            state: Mutex::default(),
         })
     }
 

@@ -17,6 +17,7 @@ use super::client::Client;
 use super::consumers::Delivery;
 use super::in_flight::NotInFlight;
 use super::options::NsqdOptions;
+use super::stats::StatsFilter;
 use super::subscription::Subscription;
 use super::topic::Topic;
 use crate::clock::Clock;
@@ -100,6 +101,42 @@ fn a_waiting_consumer_is_rung_for_a_new_message() {
     assert!(peer.was_rung());
     assert_eq!(nsqd.take(&mut peer), ["a"]);
     assert_eq!(peer.held[0].attempts, 1);
+}
+
+#[test]
+fn latencies_run_from_publishing_to_finishing() {
+    let nsqd = Nsqd::new(|options| options.e2e_processing_latency_percentiles = vec![0.1, 1.0]);
+    let latencies = |channel: Option<&str>| {
+        let stats = nsqd.broker.stats(&StatsFilter::default());
+        let topic = stats.topic("t").unwrap().clone();
+        let latency = match channel {
+            Some(channel) => topic.channel(channel).unwrap().e2e_processing_latency.clone(),
+            None => topic.e2e_processing_latency,
+        };
+        let values = latency.percentiles.iter().map(|percentile| (percentile.quantile, percentile.value / 1_000_000));
+        (latency.count, values.collect::<Vec<_>>())
+    };
+    nsqd.topic("t");
+    assert_eq!(latencies(None), (0, vec![]));
+    let mut c = nsqd.subscribe(&nsqd.channel("t", "c"), 1);
+    let mut d = nsqd.subscribe(&nsqd.channel("t", "d"), 1);
+    nsqd.publish("t", "a");
+    nsqd.take(&mut c);
+    nsqd.take(&mut d);
+    nsqd.clock.advance(2 * SECOND);
+    c.subscription.requeue(nsqd.broker.now(), &c.held.pop().unwrap().id.0, Duration::ZERO).unwrap();
+    assert_eq!(latencies(Some("c")), (0, vec![(1.0, 0), (0.1, 0)]));
+    nsqd.take(&mut c);
+    c.subscription.finish(&c.held.pop().unwrap().id.0).unwrap();
+    nsqd.clock.advance(3 * SECOND);
+    d.subscription.finish(&d.held.pop().unwrap().id.0).unwrap();
+    assert_eq!(latencies(Some("c")), (1, vec![(1.0, 2000), (0.1, 2000)]));
+    assert_eq!(latencies(Some("d")), (1, vec![(1.0, 5000), (0.1, 5000)]));
+    let (count, values) = latencies(None);
+    assert_eq!((count, values[0]), (2, (1.0, 5000)));
+    assert!(values[1].1.abs_diff(2000) < 20, "{values:?}");
+    nsqd.clock.advance(600 * SECOND);
+    assert_eq!(latencies(None), (0, vec![(1.0, 0), (0.1, 0)]));
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! Gathers the statistics of an nsqd.
 
+use std::sync::Arc;
+
 use super::broker::Broker;
 use super::channel::Channel;
 use super::client::{AuthIdentity, Client, TlsIdentity};
 use super::consumers::Consumer;
+use super::latency::Figures;
+use super::message::Now;
 use super::stats::{
     ChannelStats, ClientState, ClientStats, E2eLatency, MemoryStats, PubCount, Stats, StatsFilter, TopicStats,
 };
@@ -17,11 +21,12 @@ impl Broker {
             Some(name) => self.topic(name).into_iter().collect(),
             None => self.topics(),
         };
+        let now = self.now();
         Stats {
             version: NSQ_VERSION.to_owned(),
             health: "OK".to_owned(),
             start_time: self.started_unix(),
-            topics: topics.iter().filter_map(|topic| topic_stats(topic, filter)).collect(),
+            topics: topics.iter().filter_map(|topic| topic_stats(topic, filter, now)).collect(),
             memory: filter.memory.then(|| {
                 let budget = &self.shared().budget;
                 MemoryStats {
@@ -57,9 +62,11 @@ impl Broker {
 }
 
 /// Nothing for a topic that has no channel of the name that is asked for.
-fn topic_stats(topic: &Topic, filter: &StatsFilter) -> Option<TopicStats> {
+fn topic_stats(topic: &Topic, filter: &StatsFilter, now: Now) -> Option<TopicStats> {
     let snapshot = topic.snapshot();
     let mut channels = snapshot.channels;
+    // Of all channels, also when one is asked for.
+    let e2e_processing_latency = latency_of_all(&channels, now);
     if let Some(name) = &filter.channel {
         channels.retain(|channel| channel.name().as_str() == name);
         if channels.is_empty() {
@@ -68,18 +75,37 @@ fn topic_stats(topic: &Topic, filter: &StatsFilter) -> Option<TopicStats> {
     }
     Some(TopicStats {
         topic_name: topic.name().clone(),
-        channels: channels.iter().map(|channel| channel_stats(channel, filter)).collect(),
+        channels: channels.iter().map(|channel| channel_stats(channel, filter, now)).collect(),
         depth: snapshot.depth as u64,
         backend_depth: 0,
         message_count: snapshot.message_count,
         message_bytes: snapshot.message_bytes,
         paused: snapshot.paused,
-        e2e_processing_latency: E2eLatency::default(),
+        e2e_processing_latency,
     })
 }
 
-fn channel_stats(channel: &Channel, filter: &StatsFilter) -> ChannelStats {
-    let state = channel.state();
+/// Nothing for a topic without channels.
+fn latency_of_all(channels: &[Arc<Channel>], now: Now) -> E2eLatency {
+    let Some(percentiles) = channels.first().map(|channel| percentiles(channel)).filter(|asked| !asked.is_empty())
+    else {
+        return E2eLatency::default();
+    };
+    let mut all = Figures::default();
+    for channel in channels {
+        if let Some(latencies) = &mut channel.state().latencies {
+            all.add(&latencies.figures(now));
+        }
+    }
+    all.stats(percentiles)
+}
+
+fn percentiles(channel: &Channel) -> &[f64] {
+    &channel.shared().options.e2e_processing_latency_percentiles
+}
+
+fn channel_stats(channel: &Channel, filter: &StatsFilter, now: Now) -> ChannelStats {
+    let mut state = channel.state();
     let clients = filter.clients.then(|| {
         let mut consumers: Vec<_> = state.consumers.iter().collect();
         consumers.sort_unstable_by_key(|consumer| consumer.client.id());
@@ -97,7 +123,11 @@ fn channel_stats(channel: &Channel, filter: &StatsFilter) -> ChannelStats {
         client_count: state.consumers.len() as u64,
         clients,
         paused: state.paused,
-        e2e_processing_latency: E2eLatency::default(),
+        e2e_processing_latency: state
+            .latencies
+            .as_mut()
+            .map(|latencies| latencies.figures(now).stats(percentiles(channel)))
+            .unwrap_or_default(),
     }
 }
 

@@ -48,6 +48,11 @@ impl Message {
         self.stored.header.header.id
     }
 
+    /// When it was published, in nanoseconds since the Unix epoch.
+    pub(super) fn timestamp(&self) -> i64 {
+        self.stored.header.header.timestamp
+    }
+
     /// Appends the frame of the next attempt.
     pub(super) fn encode_attempt(&mut self, out: &mut BytesMut) {
         self.attempts = self.attempts.wrapping_add(1);

@@ -16,11 +16,13 @@ pub(crate) mod fuzzing;
 mod gather;
 mod http;
 mod in_flight;
+mod latency;
 mod lookup;
 mod message;
 mod options;
 mod settings;
 mod stats;
+mod statsd;
 mod subscription;
 mod topic;
 
@@ -35,7 +37,9 @@ use broker::Broker;
 pub use builder::NsqdBuilder;
 pub use options::NsqdOptions;
 use stats::StatsFilter;
-pub use stats::{ChannelStats, ClientState, ClientStats, E2eLatency, MemoryStats, PubCount, Stats, TopicStats};
+pub use stats::{
+    ChannelStats, ClientState, ClientStats, E2eLatency, E2ePercentile, MemoryStats, PubCount, Stats, TopicStats,
+};
 
 use crate::error::StartError;
 use crate::listen::BoundAddress;

@@ -94,6 +94,25 @@ options! {
     /// How many messages a topic or channel whose name ends in `#ephemeral` holds before it drops new ones. Others are
     /// bounded by [`max_messages`](Self::max_messages) and [`max_bytes`](Self::max_bytes) only. Default: 10,000.
     mem_queue_size: usize = 10_000,
+    /// Which percentiles of the time from publishing to finishing a message are told of each channel and topic in
+    /// `/stats`, each more than 0 and at most 1, such as 0.99. Without any, nothing is measured. Default: none.
+    e2e_processing_latency_percentiles: Vec<f64> = Vec::new(),
+    /// How far back they reach at most. Default: 10 minutes.
+    e2e_processing_latency_window_time: Duration = Duration::from_secs(600),
+    /// Where to send the statistics over UDP, as `host:port` of a statsd. The host is looked up at the start. Counters
+    /// tell what came since the last time. Default: nowhere.
+    statsd_address: Option<String> = None,
+    /// What the names begin with; `%s` stands for `broadcast_address_port`, in which dots and colons are underscores too,
+    /// and a dot is added at the end. Default: `nsq.%s`.
+    statsd_prefix: String = "nsq.%s".to_owned(),
+    /// How often they are sent. Default: 60 seconds.
+    statsd_interval: Duration = Duration::from_secs(60),
+    /// Whether those of the memory are sent too. Default: yes.
+    statsd_mem_stats: bool = true,
+    /// How many bytes go into a packet, at most 65,507. A line that is longer has a packet for itself. Default: 508.
+    statsd_udp_packet_size: usize = 508,
+    /// Whether topics and channels whose names end in `#ephemeral` are left out. Default: no.
+    statsd_exclude_ephemeral: bool = false,
     /// How TLS is offered. Default: not at all.
     tls: Option<TlsOptions> = None,
     /// The servers that are asked what the owner of a secret may do, as `host:port` or URL; AUTH is demanded if there is

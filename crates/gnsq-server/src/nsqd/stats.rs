@@ -3,12 +3,12 @@
 use gnsq_proto::{ChannelName, TopicName};
 use serde::{Deserialize, Serialize};
 
-use crate::json::{name, null_if_empty};
+use crate::json::{go_float, name, null_if_empty};
 
 /// The statistics of an nsqd at a moment.
 ///
 /// As JSON they are what nsqd's `GET /stats?format=json` answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Stats {
     /// The version of NSQ whose nsqd this one stands in for.
@@ -29,7 +29,7 @@ pub struct Stats {
 }
 
 /// A topic of an nsqd.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TopicStats {
     /// Its name.
@@ -52,7 +52,7 @@ pub struct TopicStats {
 }
 
 /// A channel of a topic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ChannelStats {
     /// Its name.
@@ -166,16 +166,27 @@ pub struct PubCount {
     pub count: u64,
 }
 
-/// How long messages take from being published to being finished: not measured, so this is what nsqd tells without
-/// `--e2e-processing-latency-percentile`.
-#[allow(clippy::manual_non_exhaustive, reason = "the private field is the null that nsqd writes")]
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How long messages take from being published to being finished: measured only when
+/// [percentiles](crate::NsqdOptions::e2e_processing_latency_percentiles) are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct E2eLatency {
-    /// How many messages were measured: always 0.
+    /// How many messages were finished in the time that the percentiles reach back.
     pub count: u64,
-    /// Always `null`.
-    #[serde(skip_deserializing)]
-    percentiles: (),
+    /// The percentiles that were asked for, the highest first; none of a topic without channels.
+    #[serde(with = "null_if_empty")]
+    pub percentiles: Vec<E2ePercentile>,
+}
+
+/// A percentile of these times.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct E2ePercentile {
+    /// Which one: more than 0 and at most 1.
+    #[serde(serialize_with = "go_float")]
+    pub quantile: f64,
+    /// That share of the messages took at most so many nanoseconds, give or take 1 %; 0 if there were none.
+    pub value: u64,
 }
 
 /// What an nsqd needs of the memory, under the names that Go's runtime has for its heap.
@@ -310,6 +321,15 @@ mod tests {
         );
         let stats: Stats = serde_json::from_str(bare).unwrap();
         assert_eq!(serde_json::to_string(&stats).unwrap(), bare);
+    }
+
+    #[test]
+    fn percentiles_are_written_as_gos_floats() {
+        let json =
+            r#"{"count":5,"percentiles":[{"quantile":1,"value":572242602},{"quantile":0.333,"value":510984194}]}"#;
+        let latency: E2eLatency = serde_json::from_str(json).unwrap();
+        assert_eq!(latency.percentiles[1], E2ePercentile { quantile: 0.333, value: 510_984_194 });
+        assert_eq!(serde_json::to_string(&latency).unwrap(), json);
     }
 
     #[test]

@@ -105,6 +105,9 @@ impl Subscription {
             consumer.in_flight = consumer.in_flight.saturating_sub(1);
             consumer.finish_count += 1;
         }
+        if let Some(latencies) = &mut state.latencies {
+            latencies.record(Now::read(self.channel.shared().clock()), message.timestamp());
+        }
         drop(state);
         drop(message);
         Ok(())

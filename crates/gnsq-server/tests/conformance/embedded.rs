@@ -117,6 +117,16 @@ fn set(options: &mut NsqdOptions, flag: &str) {
         "max-heartbeat-interval" => options.max_heartbeat_interval = duration(value),
         "max-output-buffer-timeout" => options.max_output_buffer_timeout = duration(value),
         "min-output-buffer-timeout" => options.min_output_buffer_timeout = duration(value),
+        "e2e-processing-latency-percentile" => {
+            options.e2e_processing_latency_percentiles.extend(value.split(',').map(number::<f64>));
+        }
+        "e2e-processing-latency-window-time" => options.e2e_processing_latency_window_time = duration(value),
+        "statsd-address" => options.statsd_address = Some(value.into()),
+        "statsd-prefix" => options.statsd_prefix = value.into(),
+        "statsd-interval" => options.statsd_interval = duration(value),
+        "statsd-mem-stats" => options.statsd_mem_stats = value == "true",
+        "statsd-udp-packet-size" => options.statsd_udp_packet_size = number(value),
+        "statsd-exclude-ephemeral" => options.statsd_exclude_ephemeral = value == "true",
         "output-buffer-timeout" => options.output_buffer_timeout = duration(value),
         _ => {
             let tls = options.tls.get_or_insert_with(no_tls);

@@ -11,8 +11,14 @@ conformance! {
 }
 
 async fn options_can_be_read<S: Side>() {
-    let nsqd = S::nsqd(&["--max-rdy-count=7", "--msg-timeout=3s", "--snappy=false"]).await;
-    let options: [(&str, Expect); 27] = [
+    let nsqd = S::nsqd(&[
+        "--max-rdy-count=7",
+        "--msg-timeout=3s",
+        "--snappy=false",
+        "--e2e-processing-latency-percentile=0.5,1.0,0.99",
+    ])
+    .await;
+    let options: [(&str, Expect); 29] = [
         ("nsqlookupd_tcp_addresses", Json("[]")),
         ("log_level", Json("2")),
         ("max_rdy_count", Json("7")),
@@ -35,6 +41,8 @@ async fn options_can_be_read<S: Side>() {
         ("http_client_connect_timeout", Json("2000000000")),
         ("http_client_request_timeout", Json("5000000000")),
         ("auth_http_addresses", Json("[]")),
+        ("e2e_processing_latency_percentiles", Json("[1,0.99,0.5]")),
+        ("e2e_processing_latency_window_time", Json("600000000000")),
         ("tls_required", Json("0")),
         ("nope", Error(400, "INVALID_OPTION")),
         ("log-level", Error(400, "INVALID_OPTION")),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use gnsq_testkit::{DEADLINE, eventually};
 use serde_json::Value;
 
 use crate::differences::Differences;
@@ -22,6 +23,7 @@ conformance! {
     the_text_has_its_columns,
     the_text_can_be_filtered,
     an_unknown_format_is_text,
+    latencies_are_told_when_they_are_asked_for,
 }
 
 const MEMORY: &str = r#","memory":{"heap_objects":#,"heap_idle_bytes":#,"heap_in_use_bytes":#,"heap_released_bytes":#,"gc_pause_usec_100":#,"gc_pause_usec_99":#,"gc_pause_usec_95":#,"next_gc_bytes":#,"gc_total_runs":#}"#;
@@ -301,4 +303,55 @@ async fn an_unknown_format_is_text<S: Side>() {
         let pattern = format!("{}Topics: None\n\nProducers: None\n", head(&S::DIFFERENCES, true));
         assert_stats(&nsqd.http(), &format!("?format={format}"), &pattern).await;
     }
+}
+
+async fn latencies_are_told_when_they_are_asked_for<S: Side>() {
+    let flags = ["--e2e-processing-latency-percentile=0.5,1.0", "--e2e-processing-latency-percentile=0.999"];
+    let nsqd = S::nsqd(&flags).await;
+    nsqd.act("/topic/create?topic=a").await;
+    nsqd.act("/topic/create?topic=b").await;
+    nsqd.act("/channel/create?topic=b&channel=d").await;
+    let mut client = nsqd.subscriber("b", "c").await;
+    client.send("RDY 1\n").await;
+    nsqd.publish("b", "x").await;
+    let message = client.message().await;
+    client.send(format!("FIN {}\n", message.id)).await;
+    let finished = eventually(DEADLINE, "the message to be finished", async || {
+        let latency = stats::channel(&nsqd, "b", "c").await["e2e_processing_latency"].take();
+        (latency["count"] == 1).then_some(latency)
+    });
+    let latency = finished.await;
+    let value = &latency["percentiles"][0]["value"];
+    let took = value.as_u64().unwrap();
+    assert!(took > 0 && took < DEADLINE.as_nanos().try_into().unwrap(), "{took} ns");
+    let e2e = |count: u64, value: &dyn std::fmt::Display| {
+        format!(
+            r#""e2e_processing_latency":{{"count":{count},"percentiles":[{{"quantile":1,"value":{value}}},{{"quantile":0.999,"value":{value}}},{{"quantile":0.5,"value":{value}}}]}}"#
+        )
+    };
+    let (none, one) = (e2e(0, &0), e2e(1, value));
+    let channel = |name: &str, depth: u64, clients: u64, e2e: &str| {
+        format!(
+            r#"{{"channel_name":"{name}","depth":{depth},"backend_depth":0,"in_flight_count":0,"deferred_count":0,"message_count":1,"requeue_count":0,"timeout_count":0,"client_count":{clients},"clients":null,"paused":false,{e2e}}}"#
+        )
+    };
+    let topic_b = |channels: &str| {
+        format!(
+            r#"{{"topic_name":"b","channels":[{channels}],"depth":0,"backend_depth":0,"message_count":1,"message_bytes":1,"paused":false,{one}}}"#
+        )
+    };
+    let topic_a = format!(
+        r#"{{"topic_name":"a","channels":[],"depth":0,"backend_depth":0,"message_count":0,"message_bytes":0,"paused":false,{E2E}}}"#
+    );
+    let (channel_c, channel_d) = (channel("c", 0, 1, &one), channel("d", 1, 0, &none));
+    let query = "?format=json&include_mem=0&include_clients=0";
+    let topics = format!("[{topic_a},{}]", topic_b(&format!("{channel_c},{channel_d}")));
+    assert_stats(&nsqd.http(), query, &whole(&topics, "", "null")).await;
+    // The topic's own are of all channels.
+    let topics = format!("[{}]", topic_b(&channel_d));
+    assert_stats(&nsqd.http(), &format!("{query}&topic=b&channel=d"), &whole(&topics, "", "null")).await;
+    let text = nsqd.http().get("/stats?include_mem=0").await.text().to_owned();
+    let latencies: Vec<_> = text.lines().filter_map(|line| line.split_once(" e2e%: ")).map(|(_, end)| end).collect();
+    assert_eq!((latencies[0], latencies[1], latencies[3]), ("", latencies[2], "0.0ns, 0.0ns, 0.0ns"), "{text}");
+    assert_like(latencies[2], "#.#*s, #.#*s, #.#*s");
 }

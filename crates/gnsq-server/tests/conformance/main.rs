@@ -53,6 +53,7 @@ mod requeue;
 mod server;
 mod state;
 mod stats;
+mod statsd;
 mod subscribe;
 mod tls;
 mod unix_sockets;

@@ -101,7 +101,7 @@ async fn what_looks_into_gos_runtime_is_not_there() {
 #[tokio::test]
 async fn options_without_a_meaning_here_are_unknown() {
     let nsqd = Nsqd::start().await.unwrap();
-    for option in ["sync_every", "max_bytes_per_file", "queue_scan_selection_count", "statsd_interval", "log_prefix"] {
+    for option in ["sync_every", "max_bytes_per_file", "queue_scan_selection_count", "sync_timeout", "log_prefix"] {
         let answer = ask(http_address(&nsqd), &format!("GET /config/{option}"), b"").await;
         assert!(answer.ends_with("{\"message\":\"INVALID_OPTION\"}"), "{option}: {answer}");
     }

@@ -11,8 +11,9 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use crate::http::{BodyError, HttpError, done, json as json_answer, read_body, text};
-use crate::listen::BoundAddress;
+use crate::json::GoFloat;
 use crate::nsqd::broker::Broker;
+use crate::nsqd::statsd;
 use crate::tls::{ClientAuth, PemSource, TlsOptions, TlsRequired, TlsVersion};
 
 pub(super) async fn read(
@@ -62,15 +63,11 @@ pub(super) async fn write(
 
 /// The options by name.
 ///
-/// What this nsqd doesn't have (a disk queue, statsd, a queue scan and the like) is an option that it doesn't know,
+/// What this nsqd doesn't have (a disk queue, a queue scan and the like) is an option that it doesn't know,
 /// unless nsqd's own default says that it isn't used.
 fn value(broker: &Broker, option: &str) -> Option<Value> {
     let (options, settings, around) = (broker.options(), broker.settings(), broker.surroundings());
     let tls = options.tls.as_ref();
-    let port = |told: u16, address: &BoundAddress| match told {
-        0 => address.tcp().map_or(0, |address| address.port()),
-        told => told,
-    };
     Some(match option {
         "id" => json!(options.node_id),
         "log_level" => json!(*settings.log_level.borrow() as u8),
@@ -78,8 +75,11 @@ fn value(broker: &Broker, option: &str) -> Option<Value> {
         "http_address" => json!(options.http_address.to_string()),
         "https_address" => json!(options.https_address.to_string()),
         "broadcast_address" => json!(options.broadcast_address),
-        "broadcast_tcp_port" => json!(port(options.broadcast_tcp_port, &around.tcp_address)),
-        "broadcast_http_port" => json!(port(options.broadcast_http_port, &around.http_address)),
+        "broadcast_tcp_port" => json!(match options.broadcast_tcp_port {
+            0 => around.tcp_address.tcp().map_or(0, |address| address.port()),
+            told => told,
+        }),
+        "broadcast_http_port" => json!(broker.broadcast_http_port()),
         "nsqlookupd_tcp_addresses" => json!(*settings.lookupd_tcp_addresses.borrow()),
         "auth_http_addresses" => json!(options.auth_http_addresses),
         "http_client_connect_timeout" => nanos(options.http_client_connect_timeout),
@@ -118,8 +118,18 @@ fn value(broker: &Broker, option: &str) -> Option<Value> {
             TlsVersion::Tls12 => 0x0303,
             TlsVersion::Tls13 => 0x0304,
         }),
-        "e2e_processing_latency_percentiles" => json!([]),
-        "data_path" | "statsd_address" => json!(""),
+        "e2e_processing_latency_percentiles" => {
+            let percentiles = options.e2e_processing_latency_percentiles.iter();
+            json!(percentiles.map(|percentile| GoFloat(*percentile)).collect::<Vec<_>>())
+        }
+        "e2e_processing_latency_window_time" => nanos(options.e2e_processing_latency_window_time),
+        "statsd_address" => json!(options.statsd_address.as_deref().unwrap_or_default()),
+        "statsd_prefix" => json!(statsd::prefix(broker)),
+        "statsd_interval" => nanos(options.statsd_interval),
+        "statsd_mem_stats" => json!(options.statsd_mem_stats),
+        "statsd_udp_packet_size" => json!(options.statsd_udp_packet_size),
+        "statsd_exclude_ephemeral" => json!(options.statsd_exclude_ephemeral),
+        "data_path" => json!(""),
         _ => return None,
     })
 }

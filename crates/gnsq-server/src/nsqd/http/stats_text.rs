@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::go;
-use crate::nsqd::stats::{ChannelStats, ClientStats, MemoryStats, Stats, TopicStats};
+use crate::nsqd::stats::{ChannelStats, ClientStats, E2eLatency, MemoryStats, Stats, TopicStats};
 use crate::version::version_line;
 
 /// Shows as the text.
@@ -39,10 +39,11 @@ impl fmt::Display for StatsText<'_> {
 impl StatsText<'_> {
     fn write_topic(&self, f: &mut fmt::Formatter<'_>, topic: &TopicStats) -> fmt::Result {
         let TopicStats { topic_name, channels, depth, backend_depth, message_count, paused, .. } = topic;
+        let latency = LatencyText(&topic.e2e_processing_latency);
         let mark = if *paused { "*P" } else { "  " };
         writeln!(
             f,
-            "{mark} [{:15}] depth: {depth:<5} be-depth: {backend_depth:<5} msgs: {message_count:<8} e2e%: ",
+            "{mark} [{:15}] depth: {depth:<5} be-depth: {backend_depth:<5} msgs: {message_count:<8} e2e%: {latency}",
             topic_name.as_str()
         )?;
         channels.iter().try_for_each(|channel| self.write_channel(f, channel))
@@ -51,12 +52,13 @@ impl StatsText<'_> {
     fn write_channel(&self, f: &mut fmt::Formatter<'_>, channel: &ChannelStats) -> fmt::Result {
         let ChannelStats { channel_name, depth, backend_depth, in_flight_count, deferred_count, clients, .. } = channel;
         let ChannelStats { message_count, requeue_count, timeout_count, paused, .. } = channel;
+        let latency = LatencyText(&channel.e2e_processing_latency);
         let mark = if *paused { "*P" } else { "  " };
         writeln!(
             f,
             "   {mark} [{:25}] depth: {depth:<5} be-depth: {backend_depth:<5} inflt: {in_flight_count:<4} \
              def: {deferred_count:<4} re-q: {requeue_count:<5} timeout: {timeout_count:<5} msgs: {message_count:<8} \
-             e2e%: ",
+             e2e%: {latency}",
             channel_name.as_str()
         )?;
         clients.iter().flatten().try_for_each(|client| self.write_client(f, "        ", client))
@@ -86,6 +88,26 @@ impl StatsText<'_> {
         }
         let seconds = u64::try_from(self.now - client.connect_ts).unwrap_or(0);
         writeln!(f, "connected: {}", go::Span(Duration::from_secs(seconds)))
+    }
+}
+
+/// The percentiles' values, each in the largest unit of which it has at least one.
+struct LatencyText<'a>(&'a E2eLatency);
+
+impl fmt::Display for LatencyText<'_> {
+    #[allow(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, percentile) in self.0.percentiles.iter().enumerate() {
+            let (unit, nanos) = match percentile.value {
+                0..1_000 => ("ns", 1.0),
+                1_000..1_000_000 => ("us", 1e3),
+                1_000_000..1_000_000_000 => ("ms", 1e6),
+                _ => ("s", 1e9),
+            };
+            let comma = if index > 0 { ", " } else { "" };
+            write!(f, "{comma}{:.1}{unit}", percentile.value as f64 / nanos)?;
+        }
+        Ok(())
     }
 }
 
@@ -195,6 +217,16 @@ mod tests {
             "state: 0 inflt: 0    rdy: 0    fin: 0        re-q: 0        msgs: 0        connected: 1s\n",
         );
         assert_eq!(text(&json), expected);
+    }
+
+    #[test]
+    fn latencies_are_shown_in_the_unit_that_they_need() {
+        let json = r#"{"count":9,"percentiles":[{"quantile":1,"value":66912345678},{"quantile":0.9,"value":2678541383},
+            {"quantile":0.8,"value":511042602},{"quantile":0.7,"value":425712},{"quantile":0.6,"value":1000},
+            {"quantile":0.5,"value":0}]}"#;
+        let latency: E2eLatency = serde_json::from_str(json).unwrap();
+        assert_eq!(LatencyText(&latency).to_string(), "66.9s, 2.7s, 511.0ms, 425.7us, 1.0us, 0.0ns");
+        assert_eq!(LatencyText(&E2eLatency::default()).to_string(), "");
     }
 
     #[test]
