@@ -119,6 +119,13 @@ impl Client {
         }
     }
 
+    /// For a thread that does nothing else.
+    pub(crate) fn into_blocking(self) -> std::net::TcpStream {
+        let socket = self.0.into_std().unwrap();
+        socket.set_nonblocking(false).unwrap();
+        socket
+    }
+
     /// Fills `buffer`, or nothing of it if the other side has hung up.
     async fn read(&mut self, buffer: &mut [u8]) -> bool {
         let mut at = 0;
