@@ -159,16 +159,7 @@ impl Lines {
     }
 
     fn memory(&mut self, before: Option<&MemoryStats>, memory: &MemoryStats) {
-        for (name, value) in [
-            ("heap_objects", memory.heap_objects),
-            ("heap_idle_bytes", memory.heap_idle_bytes),
-            ("heap_in_use_bytes", memory.heap_in_use_bytes),
-            ("heap_released_bytes", memory.heap_released_bytes),
-            ("gc_pause_usec_100", memory.gc_pause_usec_100),
-            ("gc_pause_usec_99", memory.gc_pause_usec_99),
-            ("gc_pause_usec_95", memory.gc_pause_usec_95),
-            ("next_gc_bytes", memory.next_gc_bytes),
-        ] {
+        for (name, value) in memory.gauges() {
             self.gauge("mem", name, value);
         }
         self.count("mem", "gc_runs", before.map(|before| before.gc_total_runs), memory.gc_total_runs);
