@@ -72,7 +72,7 @@ impl Topic {
         let mut state = self.state.lock();
         let state = &mut *state;
         self.admit(state, 1, body.len())?;
-        let message = Message::new(state.ids.next(now), now, body, self.shared.budget.charge(body.len()));
+        let message = self.message(&mut state.ids, now, body);
         if state.keeps_to_itself() {
             self.keep(state, message, delay);
         } else {
@@ -91,16 +91,16 @@ impl Topic {
         let mut state = self.state.lock();
         let state = &mut *state;
         self.admit(state, count, bytes)?;
-        let keeps = state.keeps_to_itself();
+        if state.keeps_to_itself() {
+            for body in bodies {
+                let message = self.message(&mut state.ids, now, body);
+                self.keep(state, message, None);
+            }
+            return Ok(());
+        }
         let mut inlets: Vec<_> = state.channels.values().map(|channel| (channel, channel.state())).collect();
         for body in bodies {
-            let message = Message::new(state.ids.next(now), now, body, self.shared.budget.charge(body.len()));
-            if keeps {
-                if !self.overflows(state.backlog.len()) {
-                    state.backlog.push_back((message, None));
-                }
-                continue;
-            }
+            let message = self.message(&mut state.ids, now, body);
             let Some(((last, last_state), others)) = inlets.split_last_mut() else { continue };
             for (channel, inlet) in others {
                 channel.put_locked(inlet, message.clone(), None, now);
@@ -219,13 +219,15 @@ impl Topic {
         Ok(())
     }
 
-    fn overflows(&self, depth: usize) -> bool {
-        self.name.is_ephemeral() && depth >= self.shared.options.mem_queue_size
+    /// One of the messages that were admitted.
+    fn message(&self, ids: &mut IdSource, now: Now, body: &[u8]) -> Message {
+        Message::new(ids.next(now), now, body, self.shared.budget.charge(body.len()))
     }
 
     /// Keeps a message until there are channels to give it to. An ephemeral topic that is full drops it.
     fn keep(&self, state: &mut State, message: Message, delay: Option<Duration>) {
-        if !self.overflows(state.backlog.len()) {
+        let is_full = state.backlog.len() >= self.shared.options.mem_queue_size;
+        if !(self.name.is_ephemeral() && is_full) {
             state.backlog.push_back((message, delay));
         }
     }
