@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use gnsq_proto::TopicName;
 use parking_lot::{Mutex, MutexGuard};
@@ -34,7 +33,6 @@ pub(super) struct ClientIdentity {
     pub(super) sample_rate: u8,
     pub(super) deflate: bool,
     pub(super) snappy: bool,
-    pub(super) msg_timeout: Duration,
     pub(super) tls: Option<TlsIdentity>,
     pub(super) auth: Option<AuthIdentity>,
 }

@@ -127,9 +127,9 @@ fn latencies_run_from_publishing_to_finishing() {
     c.subscription.requeue(nsqd.broker.now(), &c.held.pop().unwrap().id.0, Duration::ZERO).unwrap();
     assert_eq!(latencies(Some("c")), (0, vec![(1.0, 0), (0.1, 0)]));
     nsqd.take(&mut c);
-    c.subscription.finish(&c.held.pop().unwrap().id.0).unwrap();
+    c.subscription.finish(nsqd.broker.now(), &c.held.pop().unwrap().id.0).unwrap();
     nsqd.clock.advance(3 * SECOND);
-    d.subscription.finish(&d.held.pop().unwrap().id.0).unwrap();
+    d.subscription.finish(nsqd.broker.now(), &d.held.pop().unwrap().id.0).unwrap();
     assert_eq!(latencies(Some("c")), (1, vec![(1.0, 2000), (0.1, 2000)]));
     assert_eq!(latencies(Some("d")), (1, vec![(1.0, 5000), (0.1, 5000)]));
     let (count, values) = latencies(None);
@@ -190,13 +190,13 @@ fn a_message_times_out_for_its_holder_and_nobody_else() {
     assert_eq!(channel.state().timeout_count, 0);
     nsqd.advance(Duration::from_nanos(1));
     assert_eq!(channel.state().timeout_count, 1);
-    assert_eq!(peer.subscription.finish(&id), Err(NotInFlight::Unknown));
+    assert_eq!(peer.subscription.finish(nsqd.broker.now(), &id), Err(NotInFlight::Unknown));
     assert!(peer.was_rung());
     assert_eq!(nsqd.take(&mut peer), ["a"]);
     assert_eq!(peer.held[1].attempts, 2);
     let other = nsqd.subscribe(&channel, 1);
-    assert_eq!(other.subscription.finish(&id), Err(NotInFlight::NotOwner));
-    assert_eq!(peer.subscription.finish(&id), Ok(()));
+    assert_eq!(other.subscription.finish(nsqd.broker.now(), &id), Err(NotInFlight::NotOwner));
+    assert_eq!(peer.subscription.finish(nsqd.broker.now(), &id), Ok(()));
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn a_message_counts_until_its_last_copy_is_gone() {
     channels[0].empty();
     assert!(nsqd.topic("t").publish(nsqd.broker.now(), b"y", None).is_err());
     let mut peer = nsqd.subscribe(&channels[1], 1);
-    peer.subscription.finish(&peer.held.pop().unwrap().id.0).unwrap();
+    peer.subscription.finish(nsqd.broker.now(), &peer.held.pop().unwrap().id.0).unwrap();
     nsqd.publish("t", "y");
 }
 
@@ -361,7 +361,7 @@ proptest! {
                 }
                 Step::Finish(peer) if peer < peers.len() => {
                     if let Some(message) = peers[peer].held.pop() {
-                        finished += usize::from(peers[peer].subscription.finish(&message.id.0).is_ok());
+                        finished += usize::from(peers[peer].subscription.finish(nsqd.broker.now(), &message.id.0).is_ok());
                     }
                     acted = Some(peer);
                 }

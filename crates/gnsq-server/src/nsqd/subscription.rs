@@ -98,7 +98,7 @@ impl Subscription {
     }
 
     /// FIN.
-    pub(super) fn finish(&self, id: &[u8; MessageId::LEN]) -> Result<(), NotInFlight> {
+    pub(super) fn finish(&self, now: Now, id: &[u8; MessageId::LEN]) -> Result<(), NotInFlight> {
         let mut state = self.channel.state();
         let message = state.in_flight.remove(id_from_wire(id), self.client)?;
         if let Some(consumer) = state.consumers.find(self.client) {
@@ -106,7 +106,7 @@ impl Subscription {
             consumer.finish_count += 1;
         }
         if let Some(latencies) = &mut state.latencies {
-            latencies.record(Now::read(self.channel.shared().clock()), message.timestamp());
+            latencies.record(now, message.timestamp());
         }
         drop(state);
         drop(message);

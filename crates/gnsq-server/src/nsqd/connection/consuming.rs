@@ -81,10 +81,10 @@ impl Session {
         Ok(Step::Done(0))
     }
 
-    pub(super) fn finish(&mut self, mut params: Params, out: &mut BytesMut) -> Result<Step, Refusal> {
+    pub(super) fn finish(&mut self, mut params: Params, now: Now, out: &mut BytesMut) -> Result<Step, Refusal> {
         let subscription = self.subscription("FIN")?;
         let id = message_id("FIN", params.next())?;
-        match subscription.finish(id) {
+        match subscription.finish(now, id) {
             Ok(()) => self.hungry = true,
             Err(error) => too_late(&ErrorCode::FinFailed, "FIN", id, error, out),
         }

@@ -91,7 +91,6 @@ impl Session {
         let delivery = Delivery { msg_timeout: options.msg_timeout, sample_rate: 0 };
         {
             let mut identity = client.identity();
-            identity.msg_timeout = delivery.msg_timeout;
             identity.client_id.clone_from(&host);
             identity.hostname = host;
         }
@@ -131,7 +130,7 @@ impl Session {
         }
         let params = line.params();
         let step = match line.word {
-            b"FIN" => self.finish(params, out)?,
+            b"FIN" => self.finish(params, now, out)?,
             b"PUB" => self.publish(params, behind, now, out)?,
             b"RDY" => self.ready(params)?,
             b"MPUB" => self.publish_all(params, behind, now, out)?,

@@ -57,7 +57,6 @@ impl Session {
             identity.hostname = request.hostname;
             identity.user_agent = request.user_agent;
             identity.sample_rate = granted.sample_rate;
-            identity.msg_timeout = granted.settings.msg_timeout;
             identity.snappy |= granted.snappy;
             identity.deflate |= granted.deflate;
         }
