@@ -2,6 +2,7 @@
 
 mod builder;
 mod core;
+mod deliver_at;
 #[cfg(feature = "http")]
 mod discovery;
 mod handler;
@@ -19,6 +20,7 @@ use futures_util::Stream;
 
 pub use self::builder::ConsumerBuilder;
 use self::core::Core;
+pub(crate) use self::deliver_at::whole_millis;
 pub use self::handler::Requeue;
 use self::inlet::Inlet;
 pub use self::report::{ConsumerStats, ShutdownReport};
