@@ -42,6 +42,7 @@ pub mod envelope;
 mod error;
 mod event;
 mod events;
+mod fleet;
 #[cfg(feature = "http")]
 pub mod http;
 mod message;

@@ -3,8 +3,6 @@
 mod builder;
 mod core;
 mod deliver_at;
-#[cfg(feature = "http")]
-mod discovery;
 mod handler;
 mod inlet;
 mod manager;
