@@ -169,12 +169,12 @@ impl ConsumerHandle {
         self.core.max_in_flight.load(Ordering::Relaxed)
     }
 
-    /// Whether some connection's messages in flight are at 85 % of its RDY or more: a batch that waits for more
-    /// messages should be worked on now, since few may come.
+    /// Whether some connection's messages in flight are at 85 % or more of what it may have by `max_in_flight`: a batch
+    /// that waits for more messages should be worked on now, since few may come.
     pub fn is_starved(&self) -> bool {
         self.core.connections().iter().any(|connection| {
             let in_flight = u64::from(connection.in_flight());
-            in_flight > 0 && in_flight * 100 >= u64::from(connection.ready_count()) * 85
+            in_flight > 0 && in_flight * 100 >= u64::from(connection.share()) * 85
         })
     }
 
