@@ -10,11 +10,10 @@ use futures_util::FutureExt;
 use gnsq_proto::{Backoff, BackoffStrategy, ChannelName, ExponentialBackoff, RdySettings, TopicName};
 use tokio_util::sync::CancellationToken;
 
+use super::Consumer;
 use super::core::{Core, GiveUp, Settings};
 use super::deliver_at::DeliverAt;
-use super::inlet::Inlet;
 use super::manager::Manager;
-use super::{Consumer, ConsumerHandle};
 use crate::address::{Address, AddressList};
 use crate::config::{ConnectionConfig, security_options};
 use crate::error::{Error, Result};
@@ -110,7 +109,7 @@ impl ConsumerBuilder {
     security_options!(connection);
 
     /// How many messages may be unanswered at once, on all connections together. It can be
-    /// [changed](ConsumerHandle::set_max_in_flight) later. Default: 200.
+    /// [changed](super::ConsumerHandle::set_max_in_flight) later. Default: 200.
     pub fn max_in_flight(mut self, count: u32) -> Self {
         self.max_in_flight = count;
         self
@@ -278,7 +277,7 @@ impl ConsumerBuilder {
         }
         let manager = Manager::new(core.clone(), self.rdy, Backoff::from_boxed(self.backoff), fleet);
         runtime.spawn(manager.run());
-        Ok(Consumer { inlet: Inlet::new(core.clone()), handle: ConsumerHandle { core } })
+        Ok(Consumer::new(core))
     }
 
     fn check(&self) -> Result<()> {

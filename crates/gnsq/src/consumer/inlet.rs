@@ -15,7 +15,7 @@ use crate::message::Message;
 use crate::queue::Place;
 
 /// Hands out messages that are worth an attempt.
-pub(super) struct Inlet {
+pub(crate) struct Inlet {
     core: Arc<Core>,
     place: Place,
     /// A message being given up.
@@ -30,7 +30,7 @@ impl Inlet {
     }
 
     /// The next message; `None` when the consumer has shut down.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         loop {
             if let Some(giving_up) = &mut self.giving_up {
                 ready!(giving_up.as_mut().poll(cx));
@@ -53,6 +53,11 @@ impl Inlet {
     /// Tells the time to the call of [`next`](Self::next) that follows at once.
     pub(super) fn set_now(&mut self, now: Instant) {
         self.now = Some(now);
+    }
+
+    /// No longer waits for a message, if it did. What it is giving up it goes on with at the next call.
+    pub(crate) fn leave(&mut self) {
+        self.place.leave();
     }
 
     /// No longer waits for a message, if it did. Returns what is left to do.

@@ -1,5 +1,6 @@
 //! Consuming a channel from any number of nsqds.
 
+mod batch;
 mod builder;
 mod core;
 mod deliver_at;
@@ -15,12 +16,14 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
+use tokio_util::sync::DropGuard;
 
+pub use self::batch::BatchOutcome;
 pub use self::builder::ConsumerBuilder;
 use self::core::Core;
 pub(crate) use self::deliver_at::whole_millis;
 pub use self::handler::Requeue;
-use self::inlet::Inlet;
+pub(crate) use self::inlet::Inlet;
 pub use self::report::{ConsumerStats, ShutdownReport};
 use crate::connection::Handle;
 use crate::error::Error;
@@ -63,6 +66,8 @@ use gnsq_proto::{ChannelName, TopicName};
 pub struct Consumer {
     inlet: Inlet,
     handle: ConsumerHandle,
+    /// Asks for a shutdown when dropped.
+    stop: DropGuard,
 }
 
 /// Steers a [`Consumer`] from anywhere. Clones are the same consumer's.
@@ -97,6 +102,16 @@ impl Consumer {
         &self.handle
     }
 
+    fn new(core: Arc<Core>) -> Self {
+        let stop = core.shutdown.requested.clone().drop_guard();
+        Self { inlet: Inlet::new(core.clone()), handle: ConsumerHandle { core }, stop }
+    }
+
+    /// The way in which its messages are taken, with what that has begun; the handle, and what shuts it down when dropped.
+    pub(crate) fn into_parts(self) -> (Inlet, ConsumerHandle, DropGuard) {
+        (self.inlet, self.handle, self.stop)
+    }
+
     fn core(&self) -> &Arc<Core> {
         &self.handle.core
     }
@@ -118,12 +133,6 @@ impl fmt::Debug for Consumer {
             .field("channel", &settings.channel)
             .field("stats", &self.handle.stats())
             .finish_non_exhaustive()
-    }
-}
-
-impl Drop for Consumer {
-    fn drop(&mut self) {
-        self.handle.core.shutdown.requested.cancel();
     }
 }
 
@@ -210,6 +219,21 @@ impl ConsumerHandle {
     /// What happens, as it happens.
     pub fn signals(&self) -> &Signals {
         &self.core.signals
+    }
+
+    /// The channel that messages are taken from.
+    pub fn channel(&self) -> &ChannelName {
+        &self.core.settings.channel
+    }
+
+    /// A way to take messages out, beside others.
+    pub(crate) fn inlet(&self) -> Inlet {
+        Inlet::new(self.core.clone())
+    }
+
+    /// Waits until a shutdown is asked for.
+    pub(crate) async fn shutdown_requested(&self) {
+        self.core.shutdown.requested.cancelled().await;
     }
 
     fn set_paused(&self, paused: bool) {
