@@ -30,6 +30,7 @@ pub(super) struct Shared {
     /// The zero of message deadlines.
     epoch: Instant,
     pub(super) identified: OnceLock<IdentifyResponse>,
+    pub(super) subscribed: OnceLock<TopicName>,
     pub(super) in_flight: AtomicU32,
     pub(super) ready: AtomicU32,
     /// Whether the share kept it from taking more.
@@ -59,6 +60,7 @@ impl Handle {
             ops: Mutex::default(),
             epoch: Instant::now(),
             identified: OnceLock::new(),
+            subscribed: OnceLock::new(),
             in_flight: AtomicU32::new(0),
             ready: AtomicU32::new(0),
             hungry: AtomicBool::new(false),
@@ -81,6 +83,11 @@ impl Handle {
     /// What nsqd granted, once it has.
     pub(crate) fn identified(&self) -> Option<&IdentifyResponse> {
         self.0.identified.get()
+    }
+
+    /// The topic that it is, or is about to be, subscribed to.
+    pub(crate) fn topic(&self) -> Option<&TopicName> {
+        self.0.subscribed.get()
     }
 
     /// How long a message may be held, and how long with touches.

@@ -6,7 +6,9 @@ mod handler;
 mod inlet;
 mod manager;
 mod report;
+mod topics;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use self::core::Core;
 pub use self::handler::Requeue;
 use self::inlet::Inlet;
 pub use self::report::{ConsumerStats, ShutdownReport};
+use self::topics::Topics;
 use crate::connection::Handle;
 use crate::error::Error;
 use crate::events::Signals;
@@ -77,7 +80,41 @@ impl Consumer {
         T: TryInto<TopicName, Error: Into<Error>>,
         C: TryInto<ChannelName, Error: Into<Error>>,
     {
-        ConsumerBuilder::new(topic, channel)
+        let mut topics = Topics::Named(BTreeSet::new());
+        ConsumerBuilder::new(topics.add(topic).map(|()| topics), channel)
+    }
+
+    /// Begins with a pattern: takes the messages of this channel of all topics whose names match, as nsqlookupd knows
+    /// them. The pattern is an expression of the [`regex`](https://docs.rs/regex) crate and may match anywhere in a
+    /// name: use `^` and `$` for a whole one. One that is none makes [`build`](ConsumerBuilder::build) fail.
+    ///
+    /// Each topic has a connection to each of its nsqds, all under one
+    /// [`max_in_flight`](ConsumerBuilder::max_in_flight); where there are more connections than that, they
+    /// [take turns](ConsumerBuilder::turns). A topic that is new is found when the nsqlookupds are asked
+    /// [next](ConsumerBuilder::lookupd_poll_interval). A connection that ends is renewed when they have confirmed, half a
+    /// second later or more, that its nsqd still has the topic: a topic that is deleted stays so.
+    ///
+    /// It needs an nsqlookupd, and takes no nsqd by its address.
+    ///
+    /// ```no_run
+    /// # async fn example() -> gnsq::Result<()> {
+    /// use gnsq::Consumer;
+    ///
+    /// let mut consumer =
+    ///     Consumer::matching(r"^orders\.", "archive").lookupd("http://127.0.0.1:4161").max_in_flight(500).build()?;
+    /// while let Some(message) = consumer.recv().await {
+    ///     println!("{}: {:?}", message.topic(), message.body());
+    ///     message.finish()?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "http")]
+    pub fn matching<C>(pattern: &str, channel: C) -> ConsumerBuilder
+    where
+        C: TryInto<ChannelName, Error: Into<Error>>,
+    {
+        ConsumerBuilder::new(Topics::matching(pattern), channel)
     }
 
     /// The next message; `None` when the consumer has been shut down. Messages whose time has run out are left out,
@@ -112,7 +149,7 @@ impl fmt::Debug for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings = &self.core().settings;
         f.debug_struct("Consumer")
-            .field("topic", &settings.topic)
+            .field("topics", &settings.topics)
             .field("channel", &settings.channel)
             .field("stats", &self.handle.stats())
             .finish_non_exhaustive()

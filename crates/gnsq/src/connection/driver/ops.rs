@@ -76,7 +76,14 @@ impl Driver {
                 self.protocol.identify(request, reply, Some(deadline))
             }
             Ask::Auth(secret) => self.protocol.auth(secret, reply, Some(deadline)),
-            Ask::Subscribe(topic, channel) => self.protocol.subscribe(topic, channel, reply, Some(deadline)),
+            Ask::Subscribe(topic, channel) => {
+                let subscribed = self.protocol.subscribe(topic.clone(), channel, reply, Some(deadline));
+                if subscribed.is_ok() {
+                    // Set once: a connection subscribes once.
+                    let _ = self.handle.shared().subscribed.set(topic);
+                }
+                subscribed
+            }
             Ask::StartClose => {
                 self.window.set_share(now, 0);
                 self.protocol.start_close(reply, Some(deadline))
