@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) subscribed: OnceLock<TopicName>,
     pub(super) in_flight: AtomicU32,
     pub(super) ready: AtomicU32,
+    /// The most that `ready` may become.
+    pub(super) share: AtomicU32,
     /// Whether the share kept it from taking more.
     pub(super) hungry: AtomicBool,
     /// Nanoseconds from `epoch` to the last message; 0 before the first.
@@ -63,6 +65,7 @@ impl Handle {
             subscribed: OnceLock::new(),
             in_flight: AtomicU32::new(0),
             ready: AtomicU32::new(0),
+            share: AtomicU32::new(0),
             hungry: AtomicBool::new(false),
             last_message: AtomicU64::new(0),
             draining: AtomicBool::new(false),
@@ -119,6 +122,11 @@ impl Handle {
     /// The RDY that nsqd has been told last.
     pub(crate) fn ready_count(&self) -> u32 {
         self.0.ready.load(Ordering::Relaxed)
+    }
+
+    /// How many messages the plan lets it have.
+    pub(crate) fn share(&self) -> u32 {
+        self.0.share.load(Ordering::Relaxed)
     }
 
     pub(crate) fn last_message(&self) -> Option<Instant> {

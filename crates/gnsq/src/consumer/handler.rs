@@ -105,7 +105,7 @@ where
     let mut inlet = Inlet::new(core.clone());
     let mut lender = Lender::default();
     while let Some(mut message) = inlet.next().await {
-        let (id, attempts) = (message.id(), message.attempts());
+        let (id, attempts) = (message.id(), core.attempts(&message));
         let listening = core.signals.on_exception.is_connected();
         let event = listening.then(|| MessageEvent::new(&message));
         let loan = lender.lend(&mut message);

@@ -70,7 +70,7 @@ impl Inlet {
 async fn give_up(core: Arc<Core>, message: Message) {
     let event = MessageEvent::new(&message);
     core.signals.on_giving_up.emit(|| event.clone());
-    let (id, attempts) = (message.id(), message.attempts());
+    let (id, attempts) = (message.id(), core.attempts(&message));
     let consent = match &core.settings.give_up {
         None => Ok(()),
         Some(handler) => {

@@ -2,6 +2,7 @@
 
 mod builder;
 mod core;
+mod deliver_at;
 mod handler;
 mod inlet;
 mod manager;
@@ -19,6 +20,7 @@ use futures_util::Stream;
 
 pub use self::builder::ConsumerBuilder;
 use self::core::Core;
+pub(crate) use self::deliver_at::whole_millis;
 pub use self::handler::Requeue;
 use self::inlet::Inlet;
 pub use self::report::{ConsumerStats, ShutdownReport};
@@ -204,12 +206,12 @@ impl ConsumerHandle {
         self.core.max_in_flight.load(Ordering::Relaxed)
     }
 
-    /// Whether some connection's messages in flight are at 85 % of its RDY or more: a batch that waits for more
-    /// messages should be worked on now, since few may come.
+    /// Whether some connection's messages in flight are at 85 % or more of what it may have by `max_in_flight`: a batch
+    /// that waits for more messages should be worked on now, since few may come.
     pub fn is_starved(&self) -> bool {
         self.core.connections().iter().any(|connection| {
             let in_flight = u64::from(connection.in_flight());
-            in_flight > 0 && in_flight * 100 >= u64::from(connection.ready_count()) * 85
+            in_flight > 0 && in_flight * 100 >= u64::from(connection.share()) * 85
         })
     }
 

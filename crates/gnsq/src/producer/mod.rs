@@ -2,6 +2,7 @@
 
 mod builder;
 mod pool;
+mod publish_at;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -50,6 +50,7 @@ impl Driver {
                 self.protocol.ready(ready)
             }
             Op::Share(share) => {
+                self.handle.shared().share.store(share, Ordering::Relaxed);
                 self.window.set_share(now, share);
                 Ok(())
             }
