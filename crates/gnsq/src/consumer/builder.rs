@@ -10,7 +10,6 @@ use gnsq_proto::{Backoff, BackoffStrategy, ChannelName, ExponentialBackoff, RdyS
 use super::core::{Core, GiveUp, Settings};
 #[cfg(feature = "http")]
 use super::discovery::Discovery;
-use super::inlet::Inlet;
 use super::manager::Manager;
 use super::{Consumer, ConsumerHandle};
 use crate::address::{Address, AddressList};
@@ -275,7 +274,12 @@ impl ConsumerBuilder {
     ///
     /// [`Error::Name`], [`Error::Address`] or [`Error::Option`] for what can't be used; to name neither an nsqd nor an
     /// nsqlookupd is one such thing.
-    pub fn build(mut self) -> Result<Consumer> {
+    pub fn build(self) -> Result<Consumer> {
+        self.start().map(Consumer::new)
+    }
+
+    /// Begins what runs in the background, for whoever takes the messages.
+    pub(crate) fn start(mut self) -> Result<ConsumerHandle> {
         self.check()?;
         self.connection.prepare()?;
         let (topic, channel) = self.names?;
@@ -304,7 +308,7 @@ impl ConsumerBuilder {
         let manager =
             Manager::new(core.clone(), self.rdy, backoff, self.connection, self.max_reconnect_delay, runtime.clone());
         runtime.spawn(manager.run(self.addresses.into_vec()));
-        Ok(Consumer { inlet: Inlet::new(core.clone()), handle: ConsumerHandle { core } })
+        Ok(ConsumerHandle { core })
     }
 
     fn check(&self) -> Result<()> {
