@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::core::{Core, GiveUp, Settings};
 use super::deliver_at::DeliverAt;
-use super::inlet::Inlet;
 use super::manager::Manager;
 use super::topics::Topics;
 use super::{Consumer, ConsumerHandle};
@@ -255,7 +254,12 @@ impl ConsumerBuilder {
     ///
     /// [`Error::Name`], [`Error::Address`] or [`Error::Option`] for what can't be used; to name neither an nsqd nor an
     /// nsqlookupd is one such thing.
-    pub fn build(mut self) -> Result<Consumer> {
+    pub fn build(self) -> Result<Consumer> {
+        self.start().map(Consumer::new)
+    }
+
+    /// Begins what runs in the background, for whoever takes the messages.
+    pub(crate) fn start(mut self) -> Result<ConsumerHandle> {
         self.check()?;
         self.connection.prepare()?;
         let runtime = self.io.handle()?;
@@ -287,7 +291,7 @@ impl ConsumerBuilder {
         }
         let manager = Manager::new(core.clone(), self.rdy, Backoff::from_boxed(self.backoff), fleet);
         runtime.spawn(manager.run());
-        Ok(Consumer { inlet: Inlet::new(core.clone()), handle: ConsumerHandle { core } })
+        Ok(ConsumerHandle { core })
     }
 
     fn check(&self) -> Result<()> {

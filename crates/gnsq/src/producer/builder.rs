@@ -129,6 +129,12 @@ impl ProducerBuilder {
         self
     }
 
+    /// How many publishes and bytes may be without an answer, and how long a publish may take.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn bounds(&self) -> (u32, u32, Duration) {
+        (self.settings.max_outstanding, self.settings.max_outstanding_bytes, self.settings.publish_timeout)
+    }
+
     /// Makes the producer, which begins to connect in the background.
     ///
     /// # Errors
