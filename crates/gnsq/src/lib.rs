@@ -49,6 +49,7 @@ mod outbound;
 mod producer;
 mod queue;
 mod runtime;
+mod time_limit;
 #[cfg(any(feature = "tls", feature = "http"))]
 mod tls;
 
