@@ -41,6 +41,7 @@ mod consumer;
 mod error;
 mod event;
 mod events;
+mod fleet;
 #[cfg(feature = "http")]
 pub mod http;
 mod message;

@@ -1,15 +1,16 @@
 //! The options of a consumer.
 
+#[cfg(feature = "http")]
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use gnsq_proto::{Backoff, BackoffStrategy, ChannelName, ExponentialBackoff, RdySettings, TopicName};
+use tokio_util::sync::CancellationToken;
 
 use super::core::{Core, GiveUp, Settings};
-#[cfg(feature = "http")]
-use super::discovery::Discovery;
 use super::inlet::Inlet;
 use super::manager::Manager;
 use super::{Consumer, ConsumerHandle};
@@ -17,8 +18,9 @@ use crate::address::{Address, AddressList};
 use crate::config::{ConnectionConfig, security_options};
 use crate::error::{Error, Result};
 use crate::events::{HandlerError, MessageEvent};
+use crate::fleet::Fleet;
 #[cfg(feature = "http")]
-use crate::http::LookupdClient;
+use crate::fleet::{Discovery, Lookup, LookupdOptions, lookupd_options};
 use crate::runtime::Io;
 
 /// Makes a [`Consumer`].
@@ -27,11 +29,7 @@ pub struct ConsumerBuilder {
     names: Result<(TopicName, ChannelName)>,
     addresses: AddressList,
     #[cfg(feature = "http")]
-    lookupds: Result<Vec<LookupdClient>>,
-    #[cfg(feature = "http")]
-    poll_interval: Duration,
-    #[cfg(feature = "http")]
-    poll_jitter: f64,
+    lookupds: LookupdOptions,
     io: Io,
     connection: ConnectionConfig,
     max_in_flight: u32,
@@ -61,11 +59,7 @@ impl ConsumerBuilder {
             names,
             addresses: AddressList::default(),
             #[cfg(feature = "http")]
-            lookupds: Ok(Vec::new()),
-            #[cfg(feature = "http")]
-            poll_interval: Duration::from_secs(60),
-            #[cfg(feature = "http")]
-            poll_jitter: 0.3,
+            lookupds: LookupdOptions::default(),
             io: Io::Dedicated,
             connection: ConnectionConfig::new(),
             max_in_flight: 200,
@@ -99,50 +93,8 @@ impl ConsumerBuilder {
         addresses.into_iter().fold(self, Self::nsqd)
     }
 
-    /// Adds an nsqlookupd to find nsqds through, by its HTTP address, such as `http://127.0.0.1:4161`. All are asked
-    /// at every address of their names, and all that any of them knows is used.
     #[cfg(feature = "http")]
-    pub fn lookupd(mut self, address: impl Into<String>) -> Self {
-        match (&mut self.lookupds, LookupdClient::new(address)) {
-            (Ok(clients), Ok(client)) => clients.push(client),
-            (Ok(_), Err(error)) => {
-                self.lookupds = Err(Error::Option { option: "lookupd", reason: error.to_string() });
-            }
-            (Err(_), _) => {}
-        }
-        self
-    }
-
-    /// Adds several nsqlookupds.
-    #[cfg(feature = "http")]
-    pub fn lookupds<A: Into<String>>(self, addresses: impl IntoIterator<Item = A>) -> Self {
-        addresses.into_iter().fold(self, Self::lookupd)
-    }
-
-    /// Adds an nsqlookupd by a client with options of its own: an `Authorization` header, timeouts.
-    #[cfg(feature = "http")]
-    pub fn lookupd_client(mut self, client: LookupdClient) -> Self {
-        if let Ok(clients) = &mut self.lookupds {
-            clients.push(client);
-        }
-        self
-    }
-
-    /// How often the nsqlookupds are asked. Until there is an nsqd, and after failures, they are asked sooner, at
-    /// delays that grow from 0.25 s up to this. Default: 60 s.
-    #[cfg(feature = "http")]
-    pub fn lookupd_poll_interval(mut self, interval: Duration) -> Self {
-        self.poll_interval = interval;
-        self
-    }
-
-    /// By which part each interval is shortened or lengthened at random, from 0 to 1, so that many consumers don't
-    /// ask at once. Default: 0.3.
-    #[cfg(feature = "http")]
-    pub fn lookupd_poll_jitter(mut self, part: f64) -> Self {
-        self.poll_jitter = part;
-        self
-    }
+    lookupd_options!(lookupds);
 
     /// The options of each connection.
     pub fn connection(mut self, config: ConnectionConfig) -> Self {
@@ -293,17 +245,19 @@ impl ConsumerBuilder {
         };
         let core = Arc::new(Core::new(settings, self.max_in_flight));
         #[cfg(feature = "http")]
-        {
-            let lookupds = self.lookupds?;
-            if !lookupds.is_empty() {
-                let discovery = Discovery::new(core.clone(), lookupds, self.poll_interval, self.poll_jitter);
-                runtime.spawn(discovery.run());
-            }
+        if !self.lookupds.is_empty() {
+            let question = Lookup { topics: BTreeSet::from([core.settings.topic.clone()]) };
+            let (stop, core) = (core.shutdown.requested.clone(), core.clone());
+            let tell = move |found| core.tell(|inbox| inbox.found = Some(found));
+            runtime.spawn(Discovery::new(question, self.lookupds).run(stop, tell));
         }
-        let backoff = Backoff::from_boxed(self.backoff);
-        let manager =
-            Manager::new(core.clone(), self.rdy, backoff, self.connection, self.max_reconnect_delay, runtime.clone());
-        runtime.spawn(manager.run(self.addresses.into_vec()));
+        let stop = CancellationToken::new();
+        let mut fleet = Fleet::new(core.clone(), self.connection, self.max_reconnect_delay, runtime.clone(), stop);
+        for address in self.addresses.into_vec() {
+            fleet.add(core.settings.topic.clone(), address);
+        }
+        let manager = Manager::new(core.clone(), self.rdy, Backoff::from_boxed(self.backoff), fleet);
+        runtime.spawn(manager.run());
         Ok(Consumer { inlet: Inlet::new(core.clone()), handle: ConsumerHandle { core } })
     }
 
@@ -317,7 +271,9 @@ impl ConsumerBuilder {
             return refuse("heartbeat_interval", "nsqd lets nobody subscribe without heartbeats");
         }
         #[cfg(feature = "http")]
-        let found = !self.lookupds.as_ref().map_err(Clone::clone)?.is_empty();
+        self.lookupds.check()?;
+        #[cfg(feature = "http")]
+        let found = !self.lookupds.is_empty();
         #[cfg(not(feature = "http"))]
         let found = false;
         if addresses.is_empty() && !found {
@@ -325,14 +281,6 @@ impl ConsumerBuilder {
         }
         if !(1..=MAX_CONCURRENCY).contains(&self.concurrency) {
             return refuse("concurrency", "give 1 to 100,000");
-        }
-        #[cfg(feature = "http")]
-        if !(0.0..=1.0).contains(&self.poll_jitter) {
-            return refuse("lookupd_poll_jitter", "give 0 to 1");
-        }
-        #[cfg(feature = "http")]
-        if self.poll_interval < SHORTEST || self.poll_interval > LONGEST {
-            return refuse("lookupd_poll_interval", "give from 1 ms to 1 day");
         }
         for (option, value) in [
             ("low_ready_idle_timeout", self.rdy.low_ready_idle_timeout),

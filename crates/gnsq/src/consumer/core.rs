@@ -1,5 +1,7 @@
 //! What the parts of a consumer share.
 
+#[cfg(feature = "http")]
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,7 +62,8 @@ pub(super) struct Inbox {
     pub(super) up: Vec<Handle>,
     pub(super) down: Vec<Handle>,
     /// Where nsqds are, as nsqlookupd says.
-    pub(super) found: Option<Vec<Address>>,
+    #[cfg(feature = "http")]
+    pub(super) found: Option<BTreeSet<(TopicName, Address)>>,
     /// Nobody looks any more.
     pub(super) closed: bool,
 }
@@ -122,7 +125,7 @@ impl Core {
         most > 0 && message.attempts() > most
     }
 
-    fn tell(&self, note: impl FnOnce(&mut Inbox)) {
+    pub(super) fn tell(&self, note: impl FnOnce(&mut Inbox)) {
         let mut inbox = self.inbox();
         if !inbox.closed {
             note(&mut inbox);
@@ -133,14 +136,16 @@ impl Core {
 }
 
 impl Session for Core {
+    type Purpose = TopicName;
+
     const WAITS: bool = true;
 
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {
         self.clone()
     }
 
-    async fn prepare(&self, connection: &Handle) -> Result<()> {
-        connection.subscribe(self.settings.topic.clone(), self.settings.channel.clone()).await
+    async fn prepare(&self, connection: &Handle, topic: &TopicName) -> Result<()> {
+        connection.subscribe(topic.clone(), self.settings.channel.clone()).await
     }
 
     fn up(&self, connection: &Handle) {

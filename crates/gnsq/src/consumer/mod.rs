@@ -2,8 +2,6 @@
 
 mod builder;
 mod core;
-#[cfg(feature = "http")]
-mod discovery;
 mod handler;
 mod inlet;
 mod manager;

@@ -1,68 +1,65 @@
-//! Finds nsqds through nsqlookupd.
+//! Asks nsqlookupds again and again.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use gnsq_proto::BackoffTimer;
+use tokio_util::sync::CancellationToken;
 
-use super::core::Core;
-use crate::address::Address;
+use super::{LookupdOptions, Question};
 use crate::http::{HttpError, LookupdClient};
 
-/// Asks all nsqlookupds at once, again and again, and passes the union of what they know on.
-pub(super) struct Discovery {
-    core: Arc<Core>,
+/// Asks all nsqlookupds at once, again and again, and tells the union of what they know.
+pub(crate) struct Discovery<Q: Question> {
+    question: Q,
     clients: Vec<LookupdClient>,
     /// The last good answer of each, which holds while it gives none.
-    known: Vec<BTreeSet<Address>>,
+    known: Vec<BTreeSet<Q::Found>>,
     interval: Duration,
     jitter: f64,
     rng: fastrand::Rng,
 }
 
-impl Discovery {
-    pub(super) fn new(core: Arc<Core>, clients: Vec<LookupdClient>, interval: Duration, jitter: f64) -> Self {
+impl<Q: Question> Discovery<Q> {
+    pub(crate) fn new(question: Q, options: LookupdOptions) -> Self {
+        let LookupdOptions { clients, interval, jitter, .. } = options;
         let known = vec![BTreeSet::new(); clients.len()];
-        Self { core, clients, known, interval, jitter, rng: fastrand::Rng::new() }
+        Self { question, clients, known, interval, jitter, rng: fastrand::Rng::new() }
     }
 
-    /// Runs until the consumer shuts down.
-    pub(super) async fn run(mut self) {
-        let shutdown = self.core.shutdown.requested.clone();
+    /// Runs until `stop`. `tell` is given all that is known, whenever it may have changed.
+    pub(crate) async fn run(mut self, stop: CancellationToken, tell: impl Fn(BTreeSet<Q::Found>) + Send) {
         let mut soon = BackoffTimer::new(SOON, Some(SOONEST), Some(self.interval));
         loop {
-            let Some(satisfied) = shutdown.run_until_cancelled(self.round()).await else { return };
+            let Some(satisfied) = stop.run_until_cancelled(self.round(&tell)).await else { return };
             if satisfied {
                 soon.reset();
             } else {
                 soon.failure();
             }
             let delay = if satisfied { self.next_round() } else { soon.interval(&mut self.rng) };
-            if shutdown.run_until_cancelled(tokio::time::sleep(delay)).await.is_none() {
+            if stop.run_until_cancelled(tokio::time::sleep(delay)).await.is_none() {
                 return;
             }
         }
     }
 
     /// Asks everyone once, and passes each answer on as it comes: a slow one delays no other. Returns whether all
-    /// answered, and an nsqd is known.
-    async fn round(&mut self) -> bool {
-        let topic = &self.core.settings.topic;
+    /// answered, and something is known.
+    async fn round(&mut self, tell: &(impl Fn(BTreeSet<Q::Found>) + Send)) -> bool {
+        let question = &self.question;
         let asked = self.clients.iter().enumerate();
         let mut answers: FuturesUnordered<_> =
-            asked.map(|(index, client)| async move { (index, ask(client, topic).await) }).collect();
+            asked.map(|(index, client)| async move { (index, ask(question, client).await) }).collect();
         let mut all_answered = true;
         while let Some((index, answer)) = answers.next().await {
             match answer {
                 Ok(known) => {
                     self.known[index] = known;
-                    let all: BTreeSet<_> = self.known.iter().flatten().cloned().collect();
-                    self.core.inbox().found = Some(all.into_iter().collect());
-                    self.core.changed.notify_one();
+                    tell(self.known.iter().flatten().cloned().collect());
                 }
                 Err(error) => {
                     all_answered = false;
@@ -79,25 +76,17 @@ impl Discovery {
 }
 
 /// Asks an nsqlookupd at each of its addresses: one name may stand for several.
-async fn ask(client: &LookupdClient, topic: &gnsq_proto::TopicName) -> Result<BTreeSet<Address>, HttpError> {
+async fn ask<Q: Question>(question: &Q, client: &LookupdClient) -> Result<BTreeSet<Q::Found>, HttpError> {
     let clients = client.resolved().await?;
-    let answers = join_all(clients.iter().map(|client| client.lookup(topic))).await;
+    let answers = join_all(clients.iter().map(|client| question.ask(client))).await;
     let mut known = BTreeSet::new();
     let mut failure = None;
     let mut answered = false;
     for answer in answers {
         match answer {
-            Ok(lookup) => {
+            Ok(found) => {
                 answered = true;
-                for producer in lookup.producers {
-                    // One without a port listens on a unix socket, which can't be reached from elsewhere.
-                    let address = producer.tcp_address().map(|address| address.parse::<Address>());
-                    match address {
-                        Some(Ok(address)) => drop(known.insert(address)),
-                        Some(Err(error)) => tracing::warn!(lookupd = client.address(), %error, "nsqd can't be used"),
-                        None => {}
-                    }
-                }
+                known.extend(found);
             }
             Err(error) => failure = Some(error),
         }
