@@ -55,6 +55,7 @@ mod outbound;
 mod producer;
 mod queue;
 mod runtime;
+mod time_limit;
 #[cfg(any(feature = "tls", feature = "http"))]
 mod tls;
 

@@ -8,6 +8,7 @@ use crate::command::Command;
 use crate::identify::IdentifyRequest;
 use crate::message::MessageId;
 use crate::name::{ChannelName, TopicName};
+use crate::outgoing::Outgoing;
 use crate::secret::Secret;
 
 impl<W> Connection<W> {
@@ -69,15 +70,27 @@ impl<W> Connection<W> {
     ///
     /// While IDENTIFY is under way, or for another command; that has methods of its own.
     pub fn publish(&mut self, command: &Command, waiter: W, deadline: Option<Instant>) -> Result<(), Rejected<W>> {
-        let allowed = if !matches!(command, Command::Pub { .. } | Command::Dpub { .. } | Command::Mpub { .. }) {
-            Err(StateError { command: "a command other than PUB, DPUB and MPUB", state: "by publish" })
-        } else if matches!(self.phase, Phase::Open | Phase::Subscribed | Phase::Closing) {
-            Ok(())
+        let allowed = if matches!(command, Command::Pub { .. } | Command::Dpub { .. } | Command::Mpub { .. }) {
+            self.expect_publishing()
         } else {
-            Err(self.refuse("a publish"))
+            Err(StateError { command: "a command other than PUB, DPUB and MPUB", state: "by publish" })
         };
         let waiter = Self::admit(allowed, waiter)?;
         self.ask(Asked::Publish, command, waiter, deadline);
+        Ok(())
+    }
+
+    /// Publishes what the waiter itself holds, so that nothing is copied for it: `encode` writes one PUB, DPUB or MPUB.
+    /// The waiter's deadlines are the caller's own, by way of [`waiters_mut`](Self::waiters_mut).
+    ///
+    /// # Errors
+    ///
+    /// While IDENTIFY is under way.
+    pub fn publish_held(&mut self, waiter: W, encode: impl FnOnce(&W, &mut Outgoing)) -> Result<(), Rejected<W>> {
+        let waiter = Self::admit(self.expect_publishing(), waiter)?;
+        encode(&waiter, &mut self.output);
+        let end = self.output.queued();
+        self.answers.push(Answer { asked: Asked::Publish, waiter: Some(waiter), deadline: None, end });
         Ok(())
     }
 
@@ -178,6 +191,13 @@ impl<W> Connection<W> {
 
     fn expect(&self, command: &'static str, phase: Phase) -> Result<(), StateError> {
         if self.phase == phase { Ok(()) } else { Err(self.refuse(command)) }
+    }
+
+    fn expect_publishing(&self) -> Result<(), StateError> {
+        match self.phase {
+            Phase::Open | Phase::Subscribed | Phase::Closing => Ok(()),
+            Phase::Identifying | Phase::Switching | Phase::Failed => Err(self.refuse("a publish")),
+        }
     }
 
     fn expect_subscribed(&self, command: &'static str) -> Result<(), StateError> {
