@@ -3,6 +3,7 @@
 //! A program of its own: its memory is measured.
 
 #![cfg(all(target_os = "linux", feature = "snappy", feature = "deflate"))]
+#![allow(clippy::unwrap_used, reason = "the helpers are part of the tests")]
 
 mod common;
 

@@ -69,7 +69,6 @@ async fn to_trust_everyone_is_warned_of() {
     assert!(text.contains("WARN") && text.contains("danger_accept_invalid_certs"), "{text}");
 }
 
-#[cfg(feature = "http")]
 #[test]
 fn an_http_client_that_trusts_everyone_warns_of_it() {
     let builder = |address| gnsq::NsqdHttpClient::builder(address).danger_accept_invalid_certs(true);

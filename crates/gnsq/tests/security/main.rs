@@ -1,6 +1,6 @@
 //! TLS, compression and AUTH, with the real nsqd, the embedded one, and peers that misbehave.
 
-#![cfg(all(feature = "tls", feature = "snappy", feature = "deflate"))]
+#![cfg(all(feature = "http", feature = "tls", feature = "snappy", feature = "deflate"))]
 #![allow(clippy::unwrap_used, reason = "the helpers are part of the tests")]
 
 mod auth;

@@ -32,6 +32,7 @@ impl Driver {
         let result = match op {
             Op::Finish(id) => self.protocol.finish(id).map(drop),
             Op::Requeue(id, delay) => self.protocol.requeue(id, delay.min(LONGEST_DELAY)).map(drop),
+            Op::GiveBack(id) => self.protocol.give_back(id).map(drop),
             Op::Touch(id) => self.protocol.touch(id, now).map(drop),
             Op::Publish(publish) => {
                 self.publish(publish, now);
