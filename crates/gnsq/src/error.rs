@@ -123,6 +123,11 @@ pub enum Error {
         /// The message.
         id: MessageId,
     },
+    /// A call that waits was made on the thread that does the I/O, in a signal's receiver: it would wait for itself.
+    /// Nothing was done.
+    #[cfg(feature = "blocking")]
+    #[error("the thread that does the I/O can't wait for it: make this call on another thread")]
+    WouldBlock,
     /// This client was closed.
     #[error("the client is closed")]
     Closed,

@@ -3,7 +3,8 @@
 //! - [`Producer`] publishes to any number of nsqds, [`Consumer`] takes messages from any number of them, named or
 //!   found through nsqlookupd.
 //! - [`NsqdTcpClient`] is one connection, with every command of the protocol.
-//! - [`NsqdHttpClient`] and [`LookupdClient`] are the daemons' HTTP interfaces.
+#![cfg_attr(feature = "http", doc = "- [`NsqdHttpClient`] and [`LookupdClient`] are the daemons' HTTP interfaces.")]
+#![cfg_attr(feature = "blocking", doc = "- [`blocking`] has producer and consumer for programs without async.")]
 //! - [`ConnectionConfig`] holds the options that all connections have in common, [`Error`] tells what went wrong,
 //!   [`Signals`] tell what happens.
 //!
@@ -32,8 +33,11 @@
 //! | `http` | yes | the HTTP clients, https included, and discovery through nsqlookupd |
 //! | `tls` | yes | TLS for connections to nsqd, verified against the system's roots |
 //! | `snappy`, `deflate` | yes | compressed connections to nsqd |
+//! | `blocking` | no | `gnsq::blocking`: the producer and the consumer for programs without async |
 
 mod address;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod budget;
 mod config;
 mod connection;
@@ -52,6 +56,7 @@ mod outbound;
 mod producer;
 mod queue;
 mod runtime;
+mod time_limit;
 #[cfg(any(feature = "tls", feature = "http"))]
 mod tls;
 

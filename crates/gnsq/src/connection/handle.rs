@@ -10,6 +10,7 @@ use gnsq_proto::limits::{DEFAULT_MAX_MSG_TIMEOUT, DEFAULT_MSG_TIMEOUT};
 use gnsq_proto::{AuthResponse, ChannelName, Facts, IdentifyResponse, Secret, TopicName};
 use tokio::sync::Notify;
 
+use super::load::Load;
 use super::observer::Observer;
 use super::op::{Ask, Failure, Op, Reply};
 use crate::address::Address;
@@ -27,9 +28,11 @@ pub(super) struct Shared {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) waker: AtomicWaker,
     ops: Mutex<Ops>,
+    load: Load,
     /// The zero of message deadlines.
     epoch: Instant,
     pub(super) identified: OnceLock<IdentifyResponse>,
+    pub(super) subscribed: OnceLock<TopicName>,
     pub(super) in_flight: AtomicU32,
     pub(super) ready: AtomicU32,
     /// The most that `ready` may become.
@@ -59,8 +62,10 @@ impl Handle {
             observer,
             waker: AtomicWaker::new(),
             ops: Mutex::default(),
+            load: Load::default(),
             epoch: Instant::now(),
             identified: OnceLock::new(),
+            subscribed: OnceLock::new(),
             in_flight: AtomicU32::new(0),
             ready: AtomicU32::new(0),
             share: AtomicU32::new(0),
@@ -86,6 +91,11 @@ impl Handle {
         self.0.identified.get()
     }
 
+    /// The topic that it is, or is about to be, subscribed to.
+    pub(crate) fn topic(&self) -> Option<&TopicName> {
+        self.0.subscribed.get()
+    }
+
     /// How long a message may be held, and how long with touches.
     pub(crate) fn msg_timeouts(&self) -> (Duration, Duration) {
         let millis_or = |millis, default| if millis == 0 { default } else { Duration::from_millis(millis) };
@@ -97,6 +107,11 @@ impl Handle {
             // A server without negotiation uses what it was asked for.
             None => (self.0.config.msg_timeout.unwrap_or(DEFAULT_MSG_TIMEOUT), DEFAULT_MAX_MSG_TIMEOUT),
         }
+    }
+
+    /// How busy it is with publishes.
+    pub(crate) fn load(&self) -> &Load {
+        &self.0.load
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
@@ -143,10 +158,13 @@ impl Handle {
     }
 
     /// Hands `op` to the driver; gives it back when the connection has ended.
-    pub(crate) fn push(&self, op: Op) -> Result<(), Op> {
+    pub(crate) fn push(&self, op: Op) -> Result<(), Box<Op>> {
         let mut ops = self.ops();
         if ops.closed {
-            return Err(op);
+            return Err(Box::new(op));
+        }
+        if matches!(op, Op::Publish(_)) {
+            self.0.load.add_publish();
         }
         let first = ops.queue.is_empty();
         ops.queue.push(op);
@@ -201,7 +219,7 @@ impl Handle {
 
     /// Asks at the call; the future waits for the answer.
     fn ask(&self, ask: Ask) -> impl Future<Output = Result<Bytes>> + Send + use<> {
-        let (reply, answer) = Reply::new(None);
+        let (reply, answer) = Reply::new();
         let timeout = self.0.config.answer_timeout;
         let asked = self.send(Op::Ask(Box::new(ask), reply, Instant::now() + timeout));
         let connection = self.clone();
@@ -219,7 +237,7 @@ impl Handle {
     pub(crate) fn error(&self, failure: Failure, timeout: Duration) -> Error {
         let address = self.address().clone();
         match failure {
-            Failure::Refused(source) => Error::Refused { address, source },
+            Failure::Refused(source) | Failure::RefusedTogether(source) => Error::Refused { address, source },
             Failure::NotSent(cause) => Error::Lost { address, sent: false, cause: Box::new(cause) },
             Failure::Unknown(cause) => Error::Lost { address, sent: true, cause: Box::new(cause) },
             Failure::TimedOut { sent } => Error::Timeout { after: timeout, sent },

@@ -1,7 +1,5 @@
 //! The options of a consumer.
 
-#[cfg(feature = "http")]
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,23 +8,25 @@ use futures_util::FutureExt;
 use gnsq_proto::{Backoff, BackoffStrategy, ChannelName, ExponentialBackoff, RdySettings, TopicName};
 use tokio_util::sync::CancellationToken;
 
-use super::Consumer;
 use super::core::{Core, GiveUp, Settings};
 use super::deliver_at::DeliverAt;
 use super::manager::Manager;
+use super::topics::Topics;
+use super::{Consumer, ConsumerHandle};
 use crate::address::{Address, AddressList};
 use crate::config::{ConnectionConfig, security_options};
 use crate::error::{Error, Result};
 use crate::events::{HandlerError, MessageEvent};
 use crate::fleet::Fleet;
 #[cfg(feature = "http")]
-use crate::fleet::{Discovery, Lookup, LookupdOptions, lookupd_options};
+use crate::fleet::{Discovery, LookupdOptions, lookupd_options};
 use crate::runtime::Io;
 
 /// Makes a [`Consumer`].
 #[must_use = "a builder does nothing until built"]
 pub struct ConsumerBuilder {
-    names: Result<(TopicName, ChannelName)>,
+    topics: Result<Topics>,
+    channel: Result<ChannelName>,
     addresses: AddressList,
     #[cfg(feature = "http")]
     lookupds: LookupdOptions,
@@ -47,17 +47,13 @@ pub struct ConsumerBuilder {
 }
 
 impl ConsumerBuilder {
-    pub(super) fn new<T, C>(topic: T, channel: C) -> Self
+    pub(super) fn new<C>(topics: Result<Topics>, channel: C) -> Self
     where
-        T: TryInto<TopicName, Error: Into<Error>>,
         C: TryInto<ChannelName, Error: Into<Error>>,
     {
-        let names = topic
-            .try_into()
-            .map_err(Into::into)
-            .and_then(|topic| Ok((topic, channel.try_into().map_err(Into::<Error>::into)?)));
         Self {
-            names,
+            topics,
+            channel: channel.try_into().map_err(Into::into),
             addresses: AddressList::default(),
             #[cfg(feature = "http")]
             lookupds: LookupdOptions::default(),
@@ -76,6 +72,19 @@ impl ConsumerBuilder {
             shutdown_timeout: Duration::from_secs(30),
             deliver_at: false,
         }
+    }
+
+    /// Adds topics, whose messages come from the same channel's name and count against the same
+    /// [`max_in_flight`](Self::max_in_flight); [`Message::topic`](crate::Message::topic) tells them apart. Each topic has a
+    /// connection to each nsqd. To consume all topics of a kind, see [`Consumer::matching`].
+    pub fn topics<T>(mut self, topics: impl IntoIterator<Item = T>) -> Self
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+    {
+        for topic in topics {
+            self.topics = self.topics.and_then(|mut topics| topics.add(topic).map(|()| topics));
+        }
+        self
     }
 
     /// Adds an nsqd to consume from. An address that can't be one makes [`build`](Self::build) fail.
@@ -109,7 +118,7 @@ impl ConsumerBuilder {
     security_options!(connection);
 
     /// How many messages may be unanswered at once, on all connections together. It can be
-    /// [changed](super::ConsumerHandle::set_max_in_flight) later. Default: 200.
+    /// [changed](ConsumerHandle::set_max_in_flight) later. Default: 200.
     pub fn max_in_flight(mut self, count: u32) -> Self {
         self.max_in_flight = count;
         self
@@ -245,14 +254,18 @@ impl ConsumerBuilder {
     ///
     /// [`Error::Name`], [`Error::Address`] or [`Error::Option`] for what can't be used; to name neither an nsqd nor an
     /// nsqlookupd is one such thing.
-    pub fn build(mut self) -> Result<Consumer> {
+    pub fn build(self) -> Result<Consumer> {
+        self.start().map(Consumer::new)
+    }
+
+    /// Begins what runs in the background, for whoever takes the messages.
+    pub(crate) fn start(mut self) -> Result<ConsumerHandle> {
         self.check()?;
         self.connection.prepare()?;
-        let (topic, channel) = self.names?;
         let runtime = self.io.handle()?;
         let settings = Settings {
-            topic,
-            channel,
+            topics: self.topics?,
+            channel: self.channel?,
             concurrency: self.concurrency,
             max_attempts: self.max_attempts,
             give_up: self.give_up,
@@ -265,25 +278,25 @@ impl ConsumerBuilder {
         let core = Arc::new(Core::new(settings, self.max_in_flight));
         #[cfg(feature = "http")]
         if !self.lookupds.is_empty() {
-            let question = Lookup { topics: BTreeSet::from([core.settings.topic.clone()]) };
+            let discovery = Discovery::new(core.settings.topics.clone(), self.lookupds, core.board.clone());
             let (stop, core) = (core.shutdown.requested.clone(), core.clone());
-            let tell = move |found| core.tell(|inbox| inbox.found = Some(found));
-            runtime.spawn(Discovery::new(question, self.lookupds).run(stop, tell));
+            runtime.spawn(discovery.run(stop, move || core.changed.notify_one()));
         }
         let stop = CancellationToken::new();
         let mut fleet = Fleet::new(core.clone(), self.connection, self.max_reconnect_delay, runtime.clone(), stop);
         for address in self.addresses.into_vec() {
-            fleet.add(core.settings.topic.clone(), address);
+            for topic in core.settings.topics.named() {
+                fleet.add(topic.clone(), address.clone());
+            }
         }
         let manager = Manager::new(core.clone(), self.rdy, Backoff::from_boxed(self.backoff), fleet);
         runtime.spawn(manager.run());
-        Ok(Consumer::new(core))
+        Ok(ConsumerHandle { core })
     }
 
     fn check(&self) -> Result<()> {
-        if let Err(error) = &self.names {
-            return Err(error.clone());
-        }
+        self.topics.as_ref().map_err(Clone::clone)?;
+        self.channel.as_ref().map_err(Clone::clone)?;
         let addresses = self.addresses.check()?;
         let refuse = |option, reason: &str| Err(Error::Option { option, reason: reason.to_owned() });
         if self.connection.heartbeat_interval.is_none() {
@@ -295,6 +308,15 @@ impl ConsumerBuilder {
         let found = !self.lookupds.is_empty();
         #[cfg(not(feature = "http"))]
         let found = false;
+        #[cfg(feature = "http")]
+        if matches!(self.topics, Ok(Topics::Matching(_))) {
+            if !addresses.is_empty() {
+                return refuse("nsqd", "a pattern's topics are found through nsqlookupd: name no nsqd");
+            }
+            if !found {
+                return refuse("lookupd", "a pattern's topics are found through nsqlookupd: name at least one");
+            }
+        }
         if addresses.is_empty() && !found {
             return refuse("nsqd", "name at least one nsqd or nsqlookupd");
         }
@@ -323,7 +345,8 @@ impl ConsumerBuilder {
 impl fmt::Debug for ConsumerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConsumerBuilder")
-            .field("names", &self.names)
+            .field("topics", &self.topics)
+            .field("channel", &self.channel)
             .field("addresses", &self.addresses)
             .field("max_in_flight", &self.max_in_flight)
             .field("concurrency", &self.concurrency)

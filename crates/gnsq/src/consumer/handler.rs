@@ -96,7 +96,8 @@ impl Consumer {
     }
 }
 
-async fn work<H, F, E>(core: Arc<Core>, handler: Arc<H>)
+/// Calls `handler` with one message after the other, until the consumer is shut down.
+pub(super) async fn work<H, F, E>(core: Arc<Core>, handler: Arc<H>)
 where
     H: Fn(Message) -> F,
     F: Future<Output = Result<(), E>>,

@@ -61,12 +61,12 @@ impl Inlet {
     }
 
     /// No longer waits for a message, if it did. Returns what is left to do.
-    pub(super) fn rest(&mut self) -> Option<BoxFuture<'static, ()>> {
+    pub(crate) fn rest(&mut self) -> Option<BoxFuture<'static, ()>> {
         self.place.leave();
         self.giving_up.take()
     }
 
-    pub(super) async fn next(&mut self) -> Option<Message> {
+    pub(crate) async fn next(&mut self) -> Option<Message> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 }

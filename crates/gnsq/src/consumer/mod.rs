@@ -8,12 +8,16 @@ mod handler;
 mod inlet;
 mod manager;
 mod report;
+mod topics;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+#[cfg(feature = "blocking")]
+use std::time::Duration;
 
 use futures_util::Stream;
 use tokio_util::sync::DropGuard;
@@ -25,8 +29,11 @@ pub(crate) use self::deliver_at::whole_millis;
 pub use self::handler::Requeue;
 pub(crate) use self::inlet::Inlet;
 pub use self::report::{ConsumerStats, ShutdownReport};
+use self::topics::Topics;
 use crate::connection::Handle;
 use crate::error::Error;
+#[cfg(feature = "blocking")]
+use crate::events::HandlerError;
 use crate::events::Signals;
 use crate::message::Message;
 use gnsq_proto::{ChannelName, TopicName};
@@ -84,7 +91,41 @@ impl Consumer {
         T: TryInto<TopicName, Error: Into<Error>>,
         C: TryInto<ChannelName, Error: Into<Error>>,
     {
-        ConsumerBuilder::new(topic, channel)
+        let mut topics = Topics::Named(BTreeSet::new());
+        ConsumerBuilder::new(topics.add(topic).map(|()| topics), channel)
+    }
+
+    /// Begins with a pattern: takes the messages of this channel of all topics whose names match, as nsqlookupd knows
+    /// them. The pattern is an expression of the [`regex`](https://docs.rs/regex) crate and may match anywhere in a
+    /// name: use `^` and `$` for a whole one. One that is none makes [`build`](ConsumerBuilder::build) fail.
+    ///
+    /// Each topic has a connection to each of its nsqds, all under one
+    /// [`max_in_flight`](ConsumerBuilder::max_in_flight); where there are more connections than that, they
+    /// [take turns](ConsumerBuilder::turns). A topic that is new is found when the nsqlookupds are asked
+    /// [next](ConsumerBuilder::lookupd_poll_interval). A connection that ends is renewed when they have confirmed, half a
+    /// second later or more, that its nsqd still has the topic: a topic that is deleted stays so.
+    ///
+    /// It needs an nsqlookupd, and takes no nsqd by its address.
+    ///
+    /// ```no_run
+    /// # async fn example() -> gnsq::Result<()> {
+    /// use gnsq::Consumer;
+    ///
+    /// let mut consumer =
+    ///     Consumer::matching(r"^orders\.", "archive").lookupd("http://127.0.0.1:4161").max_in_flight(500).build()?;
+    /// while let Some(message) = consumer.recv().await {
+    ///     println!("{}: {:?}", message.topic(), message.body());
+    ///     message.finish()?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "http")]
+    pub fn matching<C>(pattern: &str, channel: C) -> ConsumerBuilder
+    where
+        C: TryInto<ChannelName, Error: Into<Error>>,
+    {
+        ConsumerBuilder::new(Topics::matching(pattern), channel)
     }
 
     /// The next message; `None` when the consumer has been shut down. Messages whose time has run out are left out,
@@ -97,14 +138,14 @@ impl Consumer {
         self.inlet.next().await
     }
 
+    pub(crate) fn new(handle: ConsumerHandle) -> Self {
+        let stop = handle.core.shutdown.requested.clone().drop_guard();
+        Self { inlet: handle.inlet(), handle, stop }
+    }
+
     /// Steers this consumer from elsewhere.
     pub fn handle(&self) -> &ConsumerHandle {
         &self.handle
-    }
-
-    fn new(core: Arc<Core>) -> Self {
-        let stop = core.shutdown.requested.clone().drop_guard();
-        Self { inlet: Inlet::new(core.clone()), handle: ConsumerHandle { core }, stop }
     }
 
     /// The way in which its messages are taken, with what that has begun; the handle, and what shuts it down when dropped.
@@ -129,7 +170,7 @@ impl fmt::Debug for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings = &self.core().settings;
         f.debug_struct("Consumer")
-            .field("topic", &settings.topic)
+            .field("topics", &settings.topics)
             .field("channel", &settings.channel)
             .field("stats", &self.handle.stats())
             .finish_non_exhaustive()
@@ -140,7 +181,7 @@ impl ConsumerHandle {
     /// Shuts the consumer down and tells how it went. Later calls give the same report. Should the runtime of the
     /// consumer's [`Io`](crate::Io) have ended before, there was nothing to do, and the report is empty.
     pub async fn shutdown(&self) -> ShutdownReport {
-        self.core.shutdown.requested.cancel();
+        self.request_shutdown();
         self.finished().await
     }
 
@@ -234,6 +275,28 @@ impl ConsumerHandle {
     /// Waits until a shutdown is asked for.
     pub(crate) async fn shutdown_requested(&self) {
         self.core.shutdown.requested.cancelled().await;
+    }
+
+    /// How many handlers run at once, and how long a shutdown waits for them.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn concurrency(&self) -> (usize, Duration) {
+        (self.core.settings.concurrency, self.core.settings.shutdown_timeout)
+    }
+
+    /// Calls `handler` with one message after the other, until the consumer is shut down.
+    #[cfg(feature = "blocking")]
+    pub(crate) async fn work<H, F, E>(self, handler: Arc<H>)
+    where
+        H: Fn(Message) -> F,
+        F: Future<Output = Result<(), E>>,
+        E: Into<HandlerError>,
+    {
+        handler::work(self.core, handler).await;
+    }
+
+    /// Asks for a shutdown, and doesn't wait for it.
+    pub(crate) fn request_shutdown(&self) {
+        self.core.shutdown.requested.cancel();
     }
 
     fn set_paused(&self, paused: bool) {

@@ -17,7 +17,7 @@ use crate::runtime::Io;
 /// Appends each message that is given up to a file, as a line of JSON, and only then lets it be finished. When it can't be
 /// written, since the disk is full or the file can't be opened, the message is requeued.
 ///
-/// A line has the fields `id`, `attempts`, `timestamp` (nanoseconds since 1970), `nsqd`, `encoding` (`utf-8`, or `base64`
+/// A line has the fields `topic`, `id`, `attempts`, `timestamp` (nanoseconds since 1970), `nsqd`, `encoding` (`utf-8`, or `base64`
 /// for a body that is no text) and `body`. Lines stay whole: what a failed write left behind is removed, or ended. The file is
 /// opened anew when it was moved or removed. Writing blocks no task; several consumers may share one by its clones.
 ///

@@ -23,6 +23,7 @@ impl LogGiveUp {
     pub fn handler(self) -> impl Fn(MessageEvent) -> Ready<Result<(), Infallible>> + Send + Sync + 'static {
         |message| {
             tracing::error!(
+                topic = %message.topic,
                 nsqd = %message.nsqd,
                 id = %message.id,
                 attempts = message.attempts,
@@ -37,7 +38,7 @@ impl LogGiveUp {
 
 /// Logs the whole message as an object of JSON, which is the text of an event of `tracing` at the level ERROR.
 ///
-/// Its fields are `id`, `attempts`, `timestamp` (nanoseconds since 1970), `nsqd`, `encoding` (`utf-8`, or `base64` for a
+/// Its fields are `topic`, `id`, `attempts`, `timestamp` (nanoseconds since 1970), `nsqd`, `encoding` (`utf-8`, or `base64` for a
 /// body that is no text) and `body`. The target is `gnsq::give_up`, by which a subscriber can send them elsewhere.
 ///
 /// ```

@@ -9,6 +9,7 @@ use crate::events::MessageEvent;
 /// What a line tells, as `gnsq tail --json` does.
 #[derive(Serialize)]
 struct Record<'a> {
+    topic: &'a str,
     id: String,
     attempts: u16,
     /// Nanoseconds since 1970.
@@ -25,6 +26,7 @@ pub(super) fn record(message: &MessageEvent) -> String {
         Err(_) => ("base64", Cow::Owned(base64(&message.body))),
     };
     let record = Record {
+        topic: message.topic.as_str(),
         id: message.id.to_string(),
         attempts: message.attempts,
         timestamp: message.timestamp,
@@ -52,13 +54,14 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 #[cfg(test)]
 mod tests {
-    use gnsq_proto::MessageId;
+    use gnsq_proto::{MessageId, TopicName};
 
     use super::*;
 
     fn of(body: &'static [u8]) -> String {
         record(&MessageEvent {
             nsqd: "127.0.0.1:4150".parse().unwrap(),
+            topic: TopicName::new("orders").unwrap(),
             id: MessageId(*b"0123456789abcdef"),
             attempts: 6,
             timestamp: 1_795_334_400_123_456_789,
@@ -68,7 +71,10 @@ mod tests {
 
     #[test]
     fn text_stays_text_on_one_line() {
-        let start = r#"{"id":"0123456789abcdef","attempts":6,"timestamp":1795334400123456789,"nsqd":"127.0.0.1:4150","#;
+        let start = concat!(
+            r#"{"topic":"orders","id":"0123456789abcdef","attempts":6,"timestamp":1795334400123456789,"#,
+            r#""nsqd":"127.0.0.1:4150","#
+        );
         assert_eq!(of("a \"b\"\nö".as_bytes()), format!(r#"{start}"encoding":"utf-8","body":"a \"b\"\nö"}}"#));
     }
 

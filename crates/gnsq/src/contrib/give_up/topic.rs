@@ -43,7 +43,7 @@ impl TopicGiveUp {
     }
 
     /// Whether to tell where the message comes from, in an [envelope](crate::envelope) with the headers
-    /// `dead-letter-id`, `dead-letter-attempts`, `dead-letter-timestamp` and `dead-letter-nsqd`, besides those that it has.
+    /// `dead-letter-topic`, `dead-letter-id`, `dead-letter-attempts`, `dead-letter-timestamp` and `dead-letter-nsqd`, besides those that it has.
     /// A message that the envelope would make too large for nsqd goes without. Default: no.
     pub fn headers(mut self, headers: bool) -> Self {
         self.headers = headers;
@@ -76,6 +76,7 @@ fn letter(message: &MessageEvent) -> Option<bytes::Bytes> {
         Err(_) => Envelope::new(message.body.clone()),
     };
     for (key, value) in [
+        ("dead-letter-topic", message.topic.to_string()),
         ("dead-letter-id", message.id.to_string()),
         ("dead-letter-attempts", message.attempts.to_string()),
         ("dead-letter-timestamp", message.timestamp.to_string()),
