@@ -26,7 +26,7 @@ use crate::message::Message;
 /// use gnsq::contrib::MessageQueue;
 ///
 /// let consumer = Consumer::builder("orders", "billing").nsqd("127.0.0.1:4150").build()?;
-/// let queue = MessageQueue::new(consumer);
+/// let mut queue = MessageQueue::new(consumer);
 /// for _ in 0..4 {
 ///     let mut queue = queue.clone();
 ///     tokio::spawn(async move {
@@ -119,7 +119,7 @@ impl MessageQueue {
 
     /// Shuts the consumer down: messages that wait here are requeued at once, those that were taken have until the
     /// consumer's time limit to be answered.
-    pub async fn close(&self) -> ShutdownReport {
+    pub async fn close(&mut self) -> ShutdownReport {
         self.handle().shutdown().await
     }
 }
