@@ -11,6 +11,7 @@ mod deliver_at;
 mod give_up_file;
 mod queue;
 mod report;
+mod trace;
 
 use gnsq::{Address, Consumer, ConsumerBuilder, ConsumerHandle, Message, MessageEvent, Producer};
 use gnsq_testkit::{PeerConnection, ScriptedPeer};
