@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use gnsq_proto::{MessageFrame, MessageId};
+use gnsq_proto::{MessageFrame, MessageId, TopicName};
 
 use crate::address::Address;
 use crate::connection::{Handle, Op};
@@ -89,6 +89,12 @@ impl Message {
     /// When nsqd received the message.
     pub fn published_at(&self) -> SystemTime {
         self.frame.published_at()
+    }
+
+    /// The topic that the message was published to.
+    #[allow(clippy::missing_panics_doc, reason = "it is never without one")]
+    pub fn topic(&self) -> &TopicName {
+        self.connection.topic().expect("a message that comes before a subscription ends the connection")
     }
 
     /// The nsqd that delivered the message.
@@ -211,6 +217,7 @@ impl fmt::Debug for Message {
             .field("id", &self.id())
             .field("attempts", &self.attempts())
             .field("body_len", &self.body().len())
+            .field("topic", self.topic())
             .field("nsqd", self.nsqd())
             .finish_non_exhaustive()
     }
@@ -312,7 +319,7 @@ fn requeue_dropped(connection: &Handle, id: MessageId, life: &Lifetime) {
     if answered || life.is_over(connection, Instant::now()) {
         return;
     }
-    if connection.send(Op::Requeue(id, Duration::ZERO)).is_ok() {
+    if connection.send(Op::GiveBack(id)).is_ok() {
         connection.tell_requeued(id, Duration::ZERO, false);
     }
 }

@@ -129,6 +129,21 @@ impl<W> Connection<W> {
         Ok(self.in_flight.remove(id))
     }
 
+    /// As [`requeue`](Self::requeue) without a delay, for a message that nobody wants: one that isn't in flight any more was
+    /// answered, or is somebody else's, and nothing is sent. Returns whether it was in flight.
+    ///
+    /// # Errors
+    ///
+    /// When no channel is subscribed.
+    pub fn give_back(&mut self, id: MessageId) -> Result<bool, StateError> {
+        self.expect_subscribed("REQ")?;
+        let known = self.in_flight.remove(id);
+        if known {
+            Command::Req { id, delay_ms: 0 }.encode(&mut self.output);
+        }
+        Ok(known)
+    }
+
     /// Asks for more time: the message timeout again from now, up to nsqd's maximum. Returns the new deadline if
     /// the message was in flight.
     ///

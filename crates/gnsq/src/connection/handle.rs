@@ -32,8 +32,11 @@ pub(super) struct Shared {
     /// The zero of message deadlines.
     epoch: Instant,
     pub(super) identified: OnceLock<IdentifyResponse>,
+    pub(super) subscribed: OnceLock<TopicName>,
     pub(super) in_flight: AtomicU32,
     pub(super) ready: AtomicU32,
+    /// The most that `ready` may become.
+    pub(super) share: AtomicU32,
     /// Whether the share kept it from taking more.
     pub(super) hungry: AtomicBool,
     /// Nanoseconds from `epoch` to the last message; 0 before the first.
@@ -62,8 +65,10 @@ impl Handle {
             load: Load::default(),
             epoch: Instant::now(),
             identified: OnceLock::new(),
+            subscribed: OnceLock::new(),
             in_flight: AtomicU32::new(0),
             ready: AtomicU32::new(0),
+            share: AtomicU32::new(0),
             hungry: AtomicBool::new(false),
             last_message: AtomicU64::new(0),
             draining: AtomicBool::new(false),
@@ -84,6 +89,11 @@ impl Handle {
     /// What nsqd granted, once it has.
     pub(crate) fn identified(&self) -> Option<&IdentifyResponse> {
         self.0.identified.get()
+    }
+
+    /// The topic that it is, or is about to be, subscribed to.
+    pub(crate) fn topic(&self) -> Option<&TopicName> {
+        self.0.subscribed.get()
     }
 
     /// How long a message may be held, and how long with touches.
@@ -120,6 +130,11 @@ impl Handle {
     /// The RDY that nsqd has been told last.
     pub(crate) fn ready_count(&self) -> u32 {
         self.0.ready.load(Ordering::Relaxed)
+    }
+
+    /// How many messages the plan lets it have.
+    pub(crate) fn share(&self) -> u32 {
+        self.0.share.load(Ordering::Relaxed)
     }
 
     pub(crate) fn last_message(&self) -> Option<Instant> {

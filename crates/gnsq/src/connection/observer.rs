@@ -79,13 +79,23 @@ impl Handle {
 
     pub(crate) fn tell_finished(&self, id: MessageId) {
         self.observer().finished();
-        self.observer().signals().on_finish.emit(|| FinishEvent { nsqd: self.address().clone(), id });
+        let on_finish = &self.observer().signals().on_finish;
+        if on_finish.is_connected()
+            && let Some(topic) = self.topic()
+        {
+            on_finish.emit(|| FinishEvent { nsqd: self.address().clone(), topic: topic.clone(), id });
+        }
     }
 
     pub(crate) fn tell_requeued(&self, id: MessageId, delay: Duration, backoff: bool) {
         self.observer().requeued(backoff);
-        let nsqd = || self.address().clone();
-        self.observer().signals().on_requeue.emit(|| RequeueEvent { nsqd: nsqd(), id, delay, backoff });
+        let on_requeue = &self.observer().signals().on_requeue;
+        if on_requeue.is_connected()
+            && let Some(topic) = self.topic()
+        {
+            let event = || RequeueEvent { nsqd: self.address().clone(), topic: topic.clone(), id, delay, backoff };
+            on_requeue.emit(event);
+        }
     }
 
     pub(super) fn tell_response(&self, data: &Bytes) {
@@ -100,7 +110,7 @@ impl Handle {
 
     pub(super) fn tell_error(&self, error: &ServerError) {
         self.observer().error(error);
-        let event = || ErrorEvent { nsqd: self.address().clone(), error: error.clone() };
+        let event = || ErrorEvent { nsqd: self.address().clone(), topic: self.topic().cloned(), error: error.clone() };
         self.observer().signals().on_error.emit(event);
     }
 
@@ -111,7 +121,7 @@ impl Handle {
 
     pub(super) fn tell_closed(&self, cause: &Error) {
         self.observer().closed();
-        let event = || CloseEvent { nsqd: self.address().clone(), cause: cause.clone() };
+        let event = || CloseEvent { nsqd: self.address().clone(), topic: self.topic().cloned(), cause: cause.clone() };
         self.observer().signals().on_close.emit(event);
     }
 }

@@ -15,6 +15,8 @@ use crate::error::Error;
 pub(crate) enum Op {
     Finish(MessageId),
     Requeue(MessageId, Duration),
+    /// Requeue it, unless it was answered otherwise.
+    GiveBack(MessageId),
     Touch(MessageId),
     Publish(Publish),
     Ask(Box<Ask>, Reply, Instant),

@@ -39,6 +39,12 @@ pub(crate) trait Session: Debug + Send + Sync + 'static {
 
     /// An attempt to connect has failed.
     fn failed(&self, address: &Address, cause: &Error);
+
+    /// Waits until a connection that has just ended may be followed by another.
+    fn may_renew(&self, purpose: &Self::Purpose, address: &Address) -> impl Future<Output = ()> + Send {
+        let _ = (purpose, address);
+        std::future::ready(())
+    }
 }
 
 /// Connects to one nsqd, and again when the connection ends, after a delay that grows with failures.
@@ -69,6 +75,7 @@ impl<P: Send + Sync> Supervisor<P> {
                 () = self.stop.cancelled() => return,
                 connected = self.connect(&session) => connected,
             };
+            let was_connected = connected.is_ok();
             match connected {
                 Ok(connection) => {
                     let since = Instant::now();
@@ -97,10 +104,17 @@ impl<P: Send + Sync> Supervisor<P> {
                 }
             }
             backoff.failure();
+            let delay = RECONNECT_FLOOR + backoff.interval(&mut rng);
+            let renewable = async {
+                tokio::time::sleep(delay).await;
+                if was_connected {
+                    session.may_renew(&self.purpose, &self.address).await;
+                }
+            };
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = self.retire.cancelled() => return,
-                () = tokio::time::sleep(RECONNECT_FLOOR + backoff.interval(&mut rng)) => {}
+                () = renewable => {}
             }
         }
     }

@@ -1,22 +1,26 @@
 //! What the parts of a consumer share.
 
-#[cfg(feature = "http")]
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+#[cfg(feature = "http")]
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use gnsq_proto::{ChannelName, ErrorCode, ServerError, TopicName};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::deliver_at::DeliverAt;
 use super::report::ShutdownReport;
+use super::topics::Topics;
 use crate::address::Address;
 use crate::connection::{Handle, Observer, Session};
 use crate::error::{Error, Result};
 use crate::events::{HandlerError, MessageEvent, Signals};
+#[cfg(feature = "http")]
+use crate::fleet::Board;
 use crate::message::Message;
 use crate::queue::Queue;
 
@@ -24,7 +28,7 @@ pub(super) type GiveUp = Arc<dyn Fn(MessageEvent) -> BoxFuture<'static, Result<(
 
 /// What a consumer was built with and doesn't change.
 pub(super) struct Settings {
-    pub(super) topic: TopicName,
+    pub(super) topics: Topics,
     pub(super) channel: ChannelName,
     pub(super) concurrency: usize,
     /// 0 for no limit.
@@ -34,6 +38,7 @@ pub(super) struct Settings {
     pub(super) max_requeue_delay: Duration,
     pub(super) backoff_on_late_finish: bool,
     pub(super) shutdown_timeout: Duration,
+    pub(super) deliver_at: Option<DeliverAt>,
 }
 
 #[derive(Debug)]
@@ -51,6 +56,9 @@ pub(super) struct Core {
     /// The inbox, `max_in_flight` or `paused` has changed.
     pub(super) changed: Notify,
     pub(super) connections: Mutex<Vec<Handle>>,
+    /// Where nsqds are, as nsqlookupds say.
+    #[cfg(feature = "http")]
+    pub(super) board: Arc<Board<(TopicName, Address)>>,
     pub(super) shutdown: Shutdown,
 }
 
@@ -61,9 +69,6 @@ pub(super) struct Inbox {
     pub(super) successes: u32,
     pub(super) up: Vec<Handle>,
     pub(super) down: Vec<Handle>,
-    /// Where nsqds are, as nsqlookupd says.
-    #[cfg(feature = "http")]
-    pub(super) found: Option<BTreeSet<(TopicName, Address)>>,
     /// Nobody looks any more.
     pub(super) closed: bool,
 }
@@ -101,6 +106,8 @@ impl Core {
             inbox: Mutex::default(),
             changed: Notify::new(),
             connections: Mutex::default(),
+            #[cfg(feature = "http")]
+            board: Arc::default(),
             shutdown: Shutdown { requested: CancellationToken::new(), report: watch::Sender::new(None) },
         }
     }
@@ -122,10 +129,15 @@ impl Core {
     /// Whether a message has had all its attempts.
     pub(super) fn is_exhausted(&self, message: &Message) -> bool {
         let most = self.settings.max_attempts;
-        most > 0 && message.attempts() > most
+        most > 0 && message.attempts() > most && self.attempts(message) > most
     }
 
-    pub(super) fn tell(&self, note: impl FnOnce(&mut Inbox)) {
+    /// How often a message was attempted, this time included.
+    pub(super) fn attempts(&self, message: &Message) -> u16 {
+        self.settings.deliver_at.as_ref().map_or_else(|| message.attempts(), |rule| rule.attempts(message))
+    }
+
+    fn tell(&self, note: impl FnOnce(&mut Inbox)) {
         let mut inbox = self.inbox();
         if !inbox.closed {
             note(&mut inbox);
@@ -160,6 +172,17 @@ impl Session for Core {
 
     /// What nsqd refused, the connection has told.
     fn failed(&self, _address: &Address, _cause: &Error) {}
+
+    /// Who subscribes to a topic that was just deleted makes it anew. So one that was found by a pattern has to be
+    /// found once more.
+    #[cfg(feature = "http")]
+    async fn may_renew(&self, topic: &TopicName, nsqd: &Address) {
+        if matches!(self.settings.topics, Topics::Matching(_)) {
+            let forgotten = Instant::now() + TIME_TO_FORGET;
+            self.board.hurry();
+            self.board.found_since(&(topic.clone(), nsqd.clone()), forgotten).await;
+        }
+    }
 }
 
 impl Observer for Core {
@@ -169,6 +192,9 @@ impl Observer for Core {
 
     fn messages(&self, batch: &mut Vec<Message>) {
         self.counters.received.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        if let Some(rule) = &self.settings.deliver_at {
+            rule.defer_early(batch);
+        }
         let dropped = self.queue.push(batch) as u64;
         self.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
     }
@@ -208,10 +234,14 @@ impl Observer for Core {
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
-            .field("topic", &self.topic)
+            .field("topics", &self.topics)
             .field("channel", &self.channel)
             .field("concurrency", &self.concurrency)
             .field("max_attempts", &self.max_attempts)
             .finish_non_exhaustive()
     }
 }
+
+/// How long it may take until nsqlookupd has forgotten a topic of which nsqd has closed the consumers' connections.
+#[cfg(feature = "http")]
+const TIME_TO_FORGET: Duration = Duration::from_millis(500);

@@ -15,7 +15,7 @@ use crate::config::{Batching, ConnectionConfig, security_options};
 use crate::error::{Error, Result};
 use crate::fleet::Fleet;
 #[cfg(feature = "http")]
-use crate::fleet::{Discovery, LookupdOptions, Nodes, lookupd_options};
+use crate::fleet::{Board, Discovery, LookupdOptions, Nodes, lookupd_options};
 use crate::runtime::Io;
 
 /// What happens to a publish while no nsqd is connected. Whatever is chosen, it ends within its time limit, and what waits
@@ -210,6 +210,12 @@ impl ProducerBuilder {
         self
     }
 
+    /// How many publishes and bytes may be without an answer, and how long a publish may take.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn bounds(&self) -> (u32, u32, Duration) {
+        (self.settings.max_outstanding, self.settings.max_outstanding_bytes, self.settings.publish_timeout)
+    }
+
     /// Makes the producer, which begins to connect in the background.
     ///
     /// # Errors
@@ -234,8 +240,11 @@ impl ProducerBuilder {
         #[cfg(feature = "http")]
         if !self.lookupds.is_empty() {
             let (token, told) = (stop.clone(), pool.clone());
-            let discovery = Discovery::new(Nodes, self.lookupds).run(token, move |nsqds| told.found(nsqds));
-            pool.tasks.spawn_on(discovery, &runtime);
+            let board = Arc::new(Board::default());
+            let known = board.subscribe();
+            let discovery = Discovery::new(Nodes, self.lookupds, board);
+            let posted = move || told.found(&known.borrow().found);
+            pool.tasks.spawn_on(discovery.run(token, posted), &runtime);
         }
         pool.tasks.spawn_on(keep(fleet, pool.clone()), &runtime);
         pool.tasks.close();
@@ -290,7 +299,7 @@ async fn keep(mut fleet: Fleet<Pool>, pool: Arc<Pool>) {
     while pool.stop.run_until_cancelled(pool.attention.notified()).await.is_some() {
         #[cfg(feature = "http")]
         if let Some(found) = pool.take_found() {
-            fleet.follow(found.into_iter().map(|address| ((), address)).collect());
+            fleet.follow(&found.into_iter().map(|address| ((), address)).collect());
         }
         fleet.leave_vanished();
     }

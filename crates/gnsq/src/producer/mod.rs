@@ -6,6 +6,7 @@ mod member;
 mod options;
 mod parking;
 mod pool;
+mod publish_at;
 mod report;
 mod routing;
 

@@ -229,11 +229,11 @@ impl Pool {
 
     /// nsqlookupds know these nsqds; those that are new are connected to.
     #[cfg(feature = "http")]
-    pub(super) fn found(&self, nsqds: BTreeSet<Nsqd>) {
+    pub(super) fn found(&self, nsqds: &BTreeSet<Nsqd>) {
         let mut tombstones = BTreeMap::<Address, BTreeSet<TopicName>>::new();
         for nsqd in nsqds {
             // Where nsqlookupds differ, the tombstone counts.
-            tombstones.entry(nsqd.address).or_default().extend(nsqd.tombstoned);
+            tombstones.entry(nsqd.address.clone()).or_default().extend(nsqd.tombstoned.iter().cloned());
         }
         let mut live = self.live();
         live.found = Some(tombstones.keys().cloned().collect());

@@ -164,6 +164,10 @@ impl Driver {
                     {
                         break Err(error);
                     }
+                    if times.is_none() && self.handle.topic().is_none() {
+                        let text = "a message came before a channel was subscribed: this is no nsqd";
+                        break Err(self.io_error(io::Error::new(io::ErrorKind::InvalidData, text)));
+                    }
                     let times = *times.get_or_insert_with(|| Times::new(&self.handle, now, deadline));
                     self.batch.push(Message::new(frame, self.handle.clone(), times));
                 }

@@ -32,6 +32,7 @@ impl Driver {
         let result = match op {
             Op::Finish(id) => self.protocol.finish(id).map(drop),
             Op::Requeue(id, delay) => self.protocol.requeue(id, delay.min(LONGEST_DELAY)).map(drop),
+            Op::GiveBack(id) => self.protocol.give_back(id).map(drop),
             Op::Touch(id) => self.protocol.touch(id, now).map(drop),
             Op::Publish(publish) => {
                 self.publish(publish, now);
@@ -47,6 +48,7 @@ impl Driver {
                 self.protocol.ready(ready)
             }
             Op::Share(share) => {
+                self.handle.shared().share.store(share, Ordering::Relaxed);
                 self.window.set_share(now, share);
                 Ok(())
             }
@@ -74,7 +76,14 @@ impl Driver {
                 self.protocol.identify(request, reply, Some(deadline))
             }
             Ask::Auth(secret) => self.protocol.auth(secret, reply, Some(deadline)),
-            Ask::Subscribe(topic, channel) => self.protocol.subscribe(topic, channel, reply, Some(deadline)),
+            Ask::Subscribe(topic, channel) => {
+                let subscribed = self.protocol.subscribe(topic.clone(), channel, reply, Some(deadline));
+                if subscribed.is_ok() {
+                    // Set once: a connection subscribes once.
+                    let _ = self.handle.shared().subscribed.set(topic);
+                }
+                subscribed
+            }
             Ask::StartClose => {
                 self.window.set_share(now, 0);
                 self.protocol.start_close(reply, Some(deadline))
