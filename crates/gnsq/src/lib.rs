@@ -79,7 +79,10 @@ pub use gnsq_proto::{
 pub use http::{HttpError, LookupdClient, NsqdHttpClient};
 pub use message::Message;
 pub use nsqd::NsqdTcpClient;
-pub use producer::{Producer, ProducerBuilder, Routing};
+pub use producer::{
+    BreakerState, CloseReport, NsqdStats, Producer, ProducerBuilder, ProducerStats, PublishOptions, Routing,
+    Undelivered, WhenDisconnected,
+};
 pub use runtime::Io;
 #[cfg(feature = "tls")]
 pub use tls::{TlsConfig, TlsVersion};

@@ -6,7 +6,7 @@ mod handle;
 mod load;
 mod observer;
 mod op;
-mod publish;
+pub(crate) mod publish;
 mod read_size;
 mod socket;
 mod stream;
