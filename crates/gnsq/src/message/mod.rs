@@ -1,5 +1,8 @@
 //! A message in the hands of the user.
 
+mod lending;
+mod lifetime;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,6 +11,9 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use gnsq_proto::{MessageFrame, MessageId};
 
+pub(crate) use self::lending::{Lender, Verdict};
+use self::lifetime::Lifetime;
+pub(crate) use self::lifetime::Times;
 use crate::address::Address;
 use crate::connection::{Handle, Op};
 use crate::error::{Error, Result};
@@ -20,32 +26,6 @@ pub struct Message {
     frame: MessageFrame,
     connection: Handle,
     life: Life,
-}
-
-/// What is known of a message beside its content.
-#[derive(Debug, Default)]
-pub(crate) struct Lifetime {
-    answered: AtomicBool,
-    /// Whether its fate is in the user's hands, not in those of the handler's caller.
-    detached: AtomicBool,
-    /// When nsqd gives it to someone else, in the connection's nanoseconds.
-    deadline: AtomicU64,
-    /// Touches move the deadline no further.
-    cap: u64,
-}
-
-/// The times of messages that were received together, in their connection's nanoseconds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Times {
-    deadline: u64,
-    cap: u64,
-}
-
-impl Times {
-    pub(crate) fn new(connection: &Handle, received: Instant, deadline: Instant) -> Self {
-        let (_, longest) = connection.msg_timeouts();
-        Self { deadline: connection.nanos(deadline), cap: connection.nanos(received + longest) }
-    }
 }
 
 #[derive(Debug)]
@@ -213,95 +193,6 @@ impl fmt::Debug for Message {
             .field("body_len", &self.body().len())
             .field("nsqd", self.nsqd())
             .finish_non_exhaustive()
-    }
-}
-
-impl Lifetime {
-    fn is_over(&self, connection: &Handle, now: Instant) -> bool {
-        connection.nanos(now) >= self.deadline.load(Ordering::Relaxed)
-    }
-}
-
-/// Lends messages to a handler, one after the other, and answers them as it decides. It is what makes a message
-/// handled cost no allocation.
-#[derive(Debug, Default)]
-pub(crate) struct Lender {
-    /// The last message's. Most come from where the one before came from.
-    connection: Option<Handle>,
-    /// Where what happens to the message that is lent shows.
-    life: Arc<Lifetime>,
-}
-
-impl Lender {
-    /// Lends `message`, which is then to be handed to the handler. The one before must be settled.
-    pub(crate) fn lend(&mut self, message: &mut Message) -> Loan<'_> {
-        let fresh = Lifetime {
-            answered: AtomicBool::new(false),
-            detached: AtomicBool::new(false),
-            deadline: AtomicU64::new(message.life().deadline.load(Ordering::Relaxed)),
-            cap: message.life().cap,
-        };
-        // Usually the handler has dropped the last message, and the memory can be used again.
-        match Arc::get_mut(&mut self.life) {
-            Some(old) => *old = fresh,
-            None => self.life = Arc::new(fresh),
-        }
-        message.life = Life::Lent(self.life.clone());
-        if self.connection.as_ref() != Some(&message.connection) {
-            self.connection = Some(message.connection.clone());
-        }
-        let connection = self.connection.get_or_insert_with(|| message.connection.clone());
-        Loan { connection, id: message.id(), life: &self.life, settled: false }
-    }
-}
-
-/// A message in a handler's hands, seen by the one who called it, who answers it unless that is done.
-/// Dropped without [`settle`](Self::settle), the message is requeued.
-#[derive(Debug)]
-pub(crate) struct Loan<'a> {
-    connection: &'a Handle,
-    id: MessageId,
-    life: &'a Lifetime,
-    settled: bool,
-}
-
-/// How a handler ended.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Verdict {
-    Finish,
-    Requeue { delay: Duration, backoff: bool },
-}
-
-impl Loan<'_> {
-    /// Answers the message as its handler decided, unless it answered or detached it itself.
-    pub(crate) fn settle(mut self, verdict: Verdict, now: Instant) -> Result<()> {
-        self.settled = true;
-        let life = self.life;
-        if life.detached.load(Ordering::Relaxed) || life.answered.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        if life.is_over(self.connection, now) {
-            return Err(Error::Expired { id: self.id });
-        }
-        match verdict {
-            Verdict::Finish => {
-                self.connection.send(Op::Finish(self.id))?;
-                self.connection.tell_finished(self.id);
-            }
-            Verdict::Requeue { delay, backoff } => {
-                self.connection.send(Op::Requeue(self.id, delay))?;
-                self.connection.tell_requeued(self.id, delay, backoff);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Loan<'_> {
-    fn drop(&mut self) {
-        if !self.settled && !self.life.detached.load(Ordering::Relaxed) {
-            requeue_dropped(self.connection, self.id, self.life);
-        }
     }
 }
 
