@@ -16,6 +16,10 @@ pub(crate) enum Op {
     Finish(MessageId),
     Requeue(MessageId, Duration),
     Touch(MessageId),
+    /// TOUCH, unless the message was answered meanwhile.
+    KeepAlive(MessageId),
+    /// FIN, REQ or TOUCH, with an answer.
+    Confirm(Box<Confirm>),
     /// PUB, DPUB or MPUB.
     Publish(Command, Reply, Instant),
     Ask(Box<Ask>, Reply, Instant),
@@ -28,6 +32,14 @@ pub(crate) enum Op {
     RequeueAll,
     /// Send what is to be sent, then close.
     Close,
+}
+
+/// A FIN, REQ or TOUCH of which somebody wants to know whether it was carried out.
+#[derive(Debug)]
+pub(crate) struct Confirm {
+    pub(crate) op: Op,
+    pub(crate) reply: Reply,
+    pub(crate) deadline: Instant,
 }
 
 /// A rare request with an answer.

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::core::{Core, Inbox};
 use super::report::ShutdownReport;
+use super::sleep_until;
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::connection::{Handle, Op, Supervisor};
@@ -56,7 +57,7 @@ impl Manager {
         max_reconnect_delay: Duration,
         runtime: Runtime,
     ) -> Self {
-        let plan = RdyPlan::new(rdy, core.max_in_flight.load(Ordering::Relaxed));
+        let plan = RdyPlan::new(rdy, core.allowed());
         Self {
             core,
             plan,
@@ -141,7 +142,7 @@ impl Manager {
         self.core.backing_off.store(phase != Phase::Running, Ordering::Relaxed);
         self.plan.set_demand(phase);
         self.plan.set_paused(self.core.paused.load(Ordering::Relaxed));
-        self.plan.set_max_in_flight(self.core.max_in_flight.load(Ordering::Relaxed));
+        self.plan.set_max_in_flight(self.core.allowed());
         for (id, connection) in &self.members {
             self.plan.report(now, *id, connection.take_facts());
         }
@@ -252,12 +253,5 @@ impl Drop for Manager {
         self.stop.cancel();
         drop(self.core.queue.close());
         self.core.shutdown.report.send_replace(Some(ShutdownReport::default()));
-    }
-}
-
-async fn sleep_until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => tokio::time::sleep_until(instant.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gnsq_proto::MessageId;
 
-use super::lifetime::Lifetime;
-use super::{Life, Message, requeue_dropped};
-use crate::connection::{Handle, Op};
-use crate::error::{Error, Result};
+use super::lifetime::{Lifetime, Verdict};
+use super::{Life, Message};
+use crate::connection::Handle;
+use crate::error::Result;
 
 /// Lends messages to a handler, one after the other, and answers them as it decides. It is what makes a message
 /// handled cost no allocation.
@@ -24,18 +24,26 @@ pub(crate) struct Lender {
 impl Lender {
     /// Lends `message`, which is then to be handed to the handler. The one before must be settled.
     pub(crate) fn lend(&mut self, message: &mut Message) -> Loan<'_> {
-        let fresh = Lifetime {
-            answered: AtomicBool::new(false),
-            detached: AtomicBool::new(false),
-            deadline: AtomicU64::new(message.life().deadline.load(Ordering::Relaxed)),
-            cap: message.life().cap,
-        };
-        // Usually the handler has dropped the last message, and the memory can be used again.
-        match Arc::get_mut(&mut self.life) {
-            Some(old) => *old = fresh,
-            None => self.life = Arc::new(fresh),
+        match &message.life {
+            Life::Own(own) => {
+                let fresh = Lifetime {
+                    answered: AtomicBool::new(false),
+                    detached: AtomicBool::new(false),
+                    deadline: AtomicU64::new(own.deadline.load(Ordering::Relaxed)),
+                    cap: own.cap,
+                };
+                // Usually the handler has dropped the last message, and the memory can be used again.
+                match Arc::get_mut(&mut self.life) {
+                    Some(old) => *old = fresh,
+                    None => self.life = Arc::new(fresh),
+                }
+                message.life = Life::Shared(self.life.clone());
+            }
+            Life::Shared(life) => {
+                life.detached.store(false, Ordering::Relaxed);
+                self.life = life.clone();
+            }
         }
-        message.life = Life::Lent(self.life.clone());
         if self.connection.as_ref() != Some(&message.connection) {
             self.connection = Some(message.connection.clone());
         }
@@ -54,42 +62,18 @@ pub(crate) struct Loan<'a> {
     settled: bool,
 }
 
-/// How a handler ended.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Verdict {
-    Finish,
-    Requeue { delay: Duration, backoff: bool },
-}
-
 impl Loan<'_> {
     /// Answers the message as its handler decided, unless it answered or detached it itself.
     pub(crate) fn settle(mut self, verdict: Verdict, now: Instant) -> Result<()> {
         self.settled = true;
-        let life = self.life;
-        if life.detached.load(Ordering::Relaxed) || life.answered.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        if life.is_over(self.connection, now) {
-            return Err(Error::Expired { id: self.id });
-        }
-        match verdict {
-            Verdict::Finish => {
-                self.connection.send(Op::Finish(self.id))?;
-                self.connection.tell_finished(self.id);
-            }
-            Verdict::Requeue { delay, backoff } => {
-                self.connection.send(Op::Requeue(self.id, delay))?;
-                self.connection.tell_requeued(self.id, delay, backoff);
-            }
-        }
-        Ok(())
+        self.life.settle(self.connection, self.id, verdict, now)
     }
 }
 
 impl Drop for Loan<'_> {
     fn drop(&mut self) {
         if !self.settled && !self.life.detached.load(Ordering::Relaxed) {
-            requeue_dropped(self.connection, self.id, self.life);
+            self.life.give_back(self.connection, self.id);
         }
     }
 }

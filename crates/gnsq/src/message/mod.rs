@@ -1,7 +1,11 @@
 //! A message in the hands of the user.
 
+mod confirm;
+
 mod lending;
 mod lifetime;
+mod touching;
+mod weight;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,9 +15,12 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use gnsq_proto::{MessageFrame, MessageId};
 
-pub(crate) use self::lending::{Lender, Verdict};
+pub(crate) use self::lending::Lender;
 use self::lifetime::Lifetime;
-pub(crate) use self::lifetime::Times;
+pub(crate) use self::lifetime::{Times, Verdict};
+pub(crate) use self::touching::Pulse;
+pub(crate) use self::weight::Load;
+use self::weight::Weight;
 use crate::address::Address;
 use crate::connection::{Handle, Op};
 use crate::error::{Error, Result};
@@ -26,13 +33,15 @@ pub struct Message {
     frame: MessageFrame,
     connection: Handle,
     life: Life,
+    /// Of a consumer that counts bytes.
+    weight: Option<Weight>,
 }
 
 #[derive(Debug)]
 enum Life {
     Own(Lifetime),
-    /// Shared with the one who called the handler.
-    Lent(Arc<Lifetime>),
+    /// Shared with the one who called the handler, or touches the message.
+    Shared(Arc<Lifetime>),
 }
 
 impl Message {
@@ -43,7 +52,7 @@ impl Message {
             deadline: AtomicU64::new(times.deadline),
             cap: times.cap,
         };
-        Self { frame, connection, life: Life::Own(life) }
+        Self { frame, connection, life: Life::Own(life), weight: None }
     }
 
     /// The message's content. Cloning it copies no bytes.
@@ -96,7 +105,8 @@ impl Message {
     /// [`Error::Expired`] when its time is over: nsqd gives it to someone else, and nothing is sent.
     /// [`Error::Io`] and the like when its connection has ended: nsqd gives it to someone else after its timeout.
     pub fn finish(self) -> Result<()> {
-        self.answer(|| Op::Finish(self.id()))?;
+        self.begin_finish()?;
+        self.connection.send(Op::Finish(self.id()))?;
         self.connection.tell_finished(self.id());
         Ok(())
     }
@@ -132,10 +142,7 @@ impl Message {
             return Err(Error::Expired { id: self.id() });
         }
         self.connection.send(Op::Touch(self.id()))?;
-        let life = self.life();
-        let (timeout, _) = self.connection.msg_timeouts();
-        let deadline = self.connection.nanos(now + timeout);
-        life.deadline.store(deadline.min(life.cap), Ordering::Relaxed);
+        self.life().extend(&self.connection, now);
         Ok(())
     }
 
@@ -154,25 +161,56 @@ impl Message {
     }
 
     fn requeue_with(self, delay: Duration, backoff: bool) -> Result<()> {
-        self.answer(|| Op::Requeue(self.id(), delay))?;
+        self.begin_answer()?;
+        self.connection.send(Op::Requeue(self.id(), delay))?;
         self.connection.tell_requeued(self.id(), delay, backoff);
         Ok(())
     }
 
-    fn answer(&self, op: impl FnOnce() -> Op) -> Result<()> {
-        let life = self.life();
+    /// Nobody else answers the message from here on. Says whether its time is over, where it still was to be answered.
+    fn begin_answer(&self) -> Result<(), Unanswerable> {
+        let answered = self.life().answered.swap(true, Ordering::AcqRel);
         let late = self.expired_at(Instant::now());
-        if life.answered.swap(true, Ordering::AcqRel) || late {
-            return Err(Error::Expired { id: self.id() });
-        }
-        self.connection.send(op())
+        if answered || late { Err(Unanswerable { id: self.id(), late: !answered }) } else { Ok(()) }
+    }
+
+    fn begin_finish(&self) -> Result<()> {
+        self.begin_answer().map_err(|refusal| {
+            if refusal.late {
+                self.connection.observer().late_finish();
+            }
+            refusal.into()
+        })
     }
 
     fn life(&self) -> &Lifetime {
         match &self.life {
             Life::Own(life) => life,
-            Life::Lent(life) => life,
+            Life::Shared(life) => life,
         }
+    }
+
+    /// As [`life`](Self::life), for one who keeps it.
+    fn share(&mut self) -> &Arc<Lifetime> {
+        if let Life::Own(own) = &mut self.life {
+            self.life = Life::Shared(Arc::new(std::mem::take(own)));
+        }
+        match &self.life {
+            Life::Shared(life) => life,
+            Life::Own(_) => unreachable!("it is shared by now"),
+        }
+    }
+}
+
+/// The message is someone else's to answer, or has been answered.
+struct Unanswerable {
+    id: MessageId,
+    late: bool,
+}
+
+impl From<Unanswerable> for Error {
+    fn from(refusal: Unanswerable) -> Self {
+        Self::Expired { id: refusal.id }
     }
 }
 
@@ -180,7 +218,7 @@ impl Drop for Message {
     fn drop(&mut self) {
         let life = self.life();
         if life.detached.load(Ordering::Relaxed) {
-            requeue_dropped(&self.connection, self.id(), life);
+            life.give_back(&self.connection, self.id());
         }
     }
 }
@@ -193,17 +231,5 @@ impl fmt::Debug for Message {
             .field("body_len", &self.body().len())
             .field("nsqd", self.nsqd())
             .finish_non_exhaustive()
-    }
-}
-
-/// At once, and no failure: nobody has looked at it. When the connection has ended there is nobody to tell.
-fn requeue_dropped(connection: &Handle, id: MessageId, life: &Lifetime) {
-    let answered = life.answered.swap(true, Ordering::AcqRel);
-    // One whose time is over isn't this one's to requeue: nsqd may have sent it again, on this very connection.
-    if answered || life.is_over(connection, Instant::now()) {
-        return;
-    }
-    if connection.send(Op::Requeue(id, Duration::ZERO)).is_ok() {
-        connection.tell_requeued(id, Duration::ZERO, false);
     }
 }

@@ -15,6 +15,7 @@ use gnsq_proto::connection::{Connection, ConnectionError, Event};
 use gnsq_proto::{MessageId, ReadyWindow};
 use tokio::time::Sleep;
 
+use super::confirmations::Confirmations;
 use super::handle::Handle;
 use super::op::{Failure, Op, Reply};
 use super::read_size::ReadSize;
@@ -45,6 +46,7 @@ pub(super) struct Driver {
     timer_at: Instant,
     /// Since when the socket takes nothing of what is to be sent.
     stalled: Option<Instant>,
+    confirmations: Confirmations,
     identify_sent: Option<Instant>,
     /// Until when a TLS handshake may take.
     handshake_until: Option<Instant>,
@@ -79,6 +81,7 @@ impl Driver {
             timer: Box::pin(tokio::time::sleep_until(now.into())),
             timer_at: now,
             stalled: None,
+            confirmations: Confirmations::default(),
             identify_sent: None,
             handshake_until: None,
             closing: None,
@@ -201,7 +204,16 @@ impl Driver {
                     reply.answer(answer);
                 }
             }
-            Event::TooLate(error) => self.handle.tell_error(&error),
+            Event::TooLate(error) => {
+                if !Confirmations::is_barrier(&error) {
+                    self.handle.tell_error(&error);
+                }
+                self.confirmations.on_refusal(&error);
+                // What can't be touched is no longer in flight.
+                self.window.on_answered(now, count(self.protocol.in_flight()));
+                self.publish_counts();
+                self.send_ready();
+            }
             // What hasn't left by now still will, unless the connection ends before: nobody can take it back.
             Event::TimedOut { waiter, .. } => waiter.fail(Failure::TimedOut { sent: true }),
             Event::Expired(id) => self.handle.tell_expired(id),
@@ -258,6 +270,7 @@ impl Driver {
         let next = [
             self.protocol.next_timeout(),
             self.window.next_timeout(),
+            self.confirmations.next_timeout(),
             self.stalled.map(|since| since + config.write_timeout),
             self.handshake_until,
             self.closing,
@@ -283,6 +296,7 @@ impl Driver {
             return Err(self.io_error(io::Error::new(io::ErrorKind::TimedOut, text)));
         }
         self.check_handshake(now)?;
+        self.confirmations.time_out(now);
         let in_flight = self.protocol.in_flight();
         self.protocol.handle_timeout(now).map_err(|error| self.protocol_error(error))?;
         self.events(now)?;
@@ -333,9 +347,12 @@ impl Driver {
         for (reply, loss) in self.protocol.fail() {
             reply.lose(loss, cause);
         }
+        self.confirmations.fail(cause);
         for op in undone {
-            if let Op::Publish(_, reply, _) | Op::Ask(_, reply, _) = op {
-                reply.fail(Failure::NotSent(cause.clone()));
+            match op {
+                Op::Publish(_, reply, _) | Op::Ask(_, reply, _) => reply.fail(Failure::NotSent(cause.clone())),
+                Op::Confirm(confirm) => confirm.reply.fail(Failure::NotSent(cause.clone())),
+                _ => {}
             }
         }
         tracing::debug!(nsqd = %self.handle.address(), %cause, "connection ended");
