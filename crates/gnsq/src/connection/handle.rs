@@ -10,6 +10,7 @@ use gnsq_proto::limits::{DEFAULT_MAX_MSG_TIMEOUT, DEFAULT_MSG_TIMEOUT};
 use gnsq_proto::{AuthResponse, ChannelName, Facts, IdentifyResponse, Secret, TopicName};
 use tokio::sync::{Notify, oneshot};
 
+use super::load::Load;
 use super::observer::Observer;
 use super::op::{Ask, Confirm, Failure, Op, Reply};
 use crate::address::Address;
@@ -27,11 +28,15 @@ pub(super) struct Shared {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) waker: AtomicWaker,
     ops: Mutex<Ops>,
+    load: Load,
     /// The zero of message deadlines.
     epoch: Instant,
     pub(super) identified: OnceLock<IdentifyResponse>,
+    pub(super) subscribed: OnceLock<TopicName>,
     pub(super) in_flight: AtomicU32,
     pub(super) ready: AtomicU32,
+    /// The most that `ready` may become.
+    pub(super) share: AtomicU32,
     /// Whether the share kept it from taking more.
     pub(super) hungry: AtomicBool,
     /// Nanoseconds from `epoch` to the last message; 0 before the first.
@@ -57,10 +62,13 @@ impl Handle {
             observer,
             waker: AtomicWaker::new(),
             ops: Mutex::default(),
+            load: Load::default(),
             epoch: Instant::now(),
             identified: OnceLock::new(),
+            subscribed: OnceLock::new(),
             in_flight: AtomicU32::new(0),
             ready: AtomicU32::new(0),
+            share: AtomicU32::new(0),
             hungry: AtomicBool::new(false),
             last_message: AtomicU64::new(0),
             draining: AtomicBool::new(false),
@@ -83,6 +91,11 @@ impl Handle {
         self.0.identified.get()
     }
 
+    /// The topic that it is, or is about to be, subscribed to.
+    pub(crate) fn topic(&self) -> Option<&TopicName> {
+        self.0.subscribed.get()
+    }
+
     /// How long a message may be held, and how long with touches.
     pub(crate) fn msg_timeouts(&self) -> (Duration, Duration) {
         let millis_or = |millis, default| if millis == 0 { default } else { Duration::from_millis(millis) };
@@ -94,6 +107,11 @@ impl Handle {
             // A server without negotiation uses what it was asked for.
             None => (self.0.config.msg_timeout.unwrap_or(DEFAULT_MSG_TIMEOUT), DEFAULT_MAX_MSG_TIMEOUT),
         }
+    }
+
+    /// How busy it is with publishes.
+    pub(crate) fn load(&self) -> &Load {
+        &self.0.load
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
@@ -112,6 +130,11 @@ impl Handle {
     /// The RDY that nsqd has been told last.
     pub(crate) fn ready_count(&self) -> u32 {
         self.0.ready.load(Ordering::Relaxed)
+    }
+
+    /// How many messages the plan lets it have.
+    pub(crate) fn share(&self) -> u32 {
+        self.0.share.load(Ordering::Relaxed)
     }
 
     pub(crate) fn last_message(&self) -> Option<Instant> {
@@ -135,10 +158,13 @@ impl Handle {
     }
 
     /// Hands `op` to the driver; gives it back when the connection has ended.
-    pub(crate) fn push(&self, op: Op) -> Result<(), Op> {
+    pub(crate) fn push(&self, op: Op) -> Result<(), Box<Op>> {
         let mut ops = self.ops();
         if ops.closed {
-            return Err(op);
+            return Err(Box::new(op));
+        }
+        if matches!(op, Op::Publish(_)) {
+            self.0.load.add_publish();
         }
         let first = ops.queue.is_empty();
         ops.queue.push(op);
@@ -197,7 +223,7 @@ impl Handle {
     ///
     /// When it can't be sent: the connection's end.
     pub(crate) fn confirm(&self, op: Op) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
-        let (reply, answer) = Reply::new(None);
+        let (reply, answer) = Reply::new();
         let timeout = self.0.config.answer_timeout;
         self.send(Op::Confirm(Box::new(Confirm { op, reply, deadline: Instant::now() + timeout })))?;
         let answer = self.answer(answer, timeout);
@@ -206,7 +232,7 @@ impl Handle {
 
     /// Asks at the call; the future waits for the answer.
     fn ask(&self, ask: Ask) -> impl Future<Output = Result<Bytes>> + Send + use<> {
-        let (reply, answer) = Reply::new(None);
+        let (reply, answer) = Reply::new();
         let timeout = self.0.config.answer_timeout;
         let asked = self.send(Op::Ask(Box::new(ask), reply, Instant::now() + timeout));
         let answer = self.answer(answer, timeout);
@@ -235,7 +261,7 @@ impl Handle {
     pub(crate) fn error(&self, failure: Failure, timeout: Duration) -> Error {
         let address = self.address().clone();
         match failure {
-            Failure::Refused(source) => Error::Refused { address, source },
+            Failure::Refused(source) | Failure::RefusedTogether(source) => Error::Refused { address, source },
             Failure::NotSent(cause) => Error::Lost { address, sent: false, cause: Box::new(cause) },
             Failure::Unknown(cause) => Error::Lost { address, sent: true, cause: Box::new(cause) },
             Failure::TimedOut { sent } => Error::Timeout { after: timeout, sent },

@@ -1,7 +1,10 @@
 //! Keeps one nsqd connected.
 
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use gnsq_proto::BackoffTimer;
@@ -15,7 +18,10 @@ use crate::config::ConnectionConfig;
 use crate::error::{Error, Result};
 
 /// What the owner of supervised connections does with them.
-pub(crate) trait Session: Send + Sync + 'static {
+pub(crate) trait Session: Debug + Send + Sync + 'static {
+    /// What a connection is for: an nsqd may have several, each for something else.
+    type Purpose: Clone + Debug + Eq + Hash + Ord + Send + Sync + 'static;
+
     /// Whether it waits for messages: a connection that can't bring any is worth nothing, however well it is.
     const WAITS: bool;
 
@@ -23,7 +29,7 @@ pub(crate) trait Session: Send + Sync + 'static {
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer>;
 
     /// Brings a connection that has identified into use: SUB, say.
-    fn prepare(&self, connection: &Handle) -> impl Future<Output = Result<()>> + Send;
+    fn prepare(&self, connection: &Handle, purpose: &Self::Purpose) -> impl Future<Output = Result<()>> + Send;
 
     /// The connection is in use.
     fn up(&self, connection: &Handle);
@@ -33,23 +39,32 @@ pub(crate) trait Session: Send + Sync + 'static {
 
     /// An attempt to connect has failed.
     fn failed(&self, address: &Address, cause: &Error);
+
+    /// Waits until a connection that has just ended may be followed by another.
+    fn may_renew(&self, purpose: &Self::Purpose, address: &Address) -> impl Future<Output = ()> + Send {
+        let _ = (purpose, address);
+        std::future::ready(())
+    }
 }
 
 /// Connects to one nsqd, and again when the connection ends, after a delay that grows with failures.
-#[derive(Debug, Clone)]
-pub(crate) struct Supervisor {
+#[derive(Debug)]
+pub(crate) struct Supervisor<P> {
+    pub(crate) purpose: P,
     pub(crate) address: Address,
     pub(crate) config: Arc<ConnectionConfig>,
     /// The longest delay before another attempt.
     pub(crate) max_reconnect_delay: Duration,
+    /// Tells its owner whether the connection is in use.
+    pub(crate) connected: Arc<AtomicBool>,
     /// Ends it, and closes the connection.
     pub(crate) stop: CancellationToken,
     /// Ends it once there is no connection.
     pub(crate) retire: CancellationToken,
 }
 
-impl Supervisor {
-    pub(crate) async fn run<S: Session>(self, session: Arc<S>) {
+impl<P: Send + Sync> Supervisor<P> {
+    pub(crate) async fn run<S: Session<Purpose = P>>(self, session: Arc<S>) {
         let mut backoff = BackoffTimer::new(RECONNECT_RATIO, None, Some(self.max_reconnect_delay));
         let mut rng = fastrand::Rng::new();
         // Whether nsqd closed the last connection.
@@ -60,12 +75,14 @@ impl Supervisor {
                 () = self.stop.cancelled() => return,
                 connected = self.connect(&session) => connected,
             };
+            let was_connected = connected.is_ok();
             match connected {
                 Ok(connection) => {
                     let since = Instant::now();
                     is_told = false;
+                    self.connected.store(true, Ordering::Relaxed);
                     session.up(&connection);
-                    let in_use = InUse { session: &*session, connection: &connection };
+                    let in_use = InUse { session: &*session, connection: &connection, connected: &self.connected };
                     self.until_end(&connection, S::WAITS && was_closed).await;
                     drop(in_use);
                     was_closed = closed_by_nsqd(&connection.end());
@@ -87,15 +104,22 @@ impl Supervisor {
                 }
             }
             backoff.failure();
+            let delay = RECONNECT_FLOOR + backoff.interval(&mut rng);
+            let renewable = async {
+                tokio::time::sleep(delay).await;
+                if was_connected {
+                    session.may_renew(&self.purpose, &self.address).await;
+                }
+            };
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = self.retire.cancelled() => return,
-                () = tokio::time::sleep(RECONNECT_FLOOR + backoff.interval(&mut rng)) => {}
+                () = renewable => {}
             }
         }
     }
 
-    async fn connect<S: Session>(&self, session: &Arc<S>) -> Result<Handle> {
+    async fn connect<S: Session<Purpose = P>>(&self, session: &Arc<S>) -> Result<Handle> {
         let connection = Handle::open(&self.address, &self.config, session.observer()).await?;
         // A connection that can't be used, or isn't waited for any more, doesn't stay open.
         let mut guard = CloseOnDrop { connection: &connection, keep: false };
@@ -104,7 +128,7 @@ impl Supervisor {
             return Err(Error::AuthRequired { address: self.address.clone() });
         }
         connection.authenticate().await?;
-        session.prepare(&connection).await?;
+        session.prepare(&connection, &self.purpose).await?;
         guard.keep = true;
         drop(guard);
         Ok(connection)
@@ -144,10 +168,13 @@ fn closed_by_nsqd(cause: &Error) -> bool {
 struct InUse<'a, S: Session> {
     session: &'a S,
     connection: &'a Handle,
+    connected: &'a AtomicBool,
 }
 
 impl<S: Session> Drop for InUse<'_, S> {
     fn drop(&mut self) {
+        // Before it is told, so that who is told finds it so.
+        self.connected.store(false, Ordering::Relaxed);
         self.session.down(self.connection, &self.connection.end());
     }
 }

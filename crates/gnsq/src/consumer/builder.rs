@@ -6,33 +6,31 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use gnsq_proto::{Backoff, BackoffStrategy, ChannelName, ExponentialBackoff, RdySettings, TopicName};
+use tokio_util::sync::CancellationToken;
 
 use super::core::{Core, GiveUp, RequeuePolicy, Settings};
-#[cfg(feature = "http")]
-use super::discovery::Discovery;
-use super::inlet::Inlet;
+use super::deliver_at::DeliverAt;
 use super::manager::Manager;
+use super::topics::Topics;
 use super::touching::Touching;
 use super::{Consumer, ConsumerHandle};
 use crate::address::{Address, AddressList};
 use crate::config::{ConnectionConfig, security_options};
 use crate::error::{Error, Result};
 use crate::events::{HandlerError, MessageEvent};
+use crate::fleet::Fleet;
 #[cfg(feature = "http")]
-use crate::http::LookupdClient;
+use crate::fleet::{Discovery, LookupdOptions, lookupd_options};
 use crate::runtime::Io;
 
 /// Makes a [`Consumer`].
 #[must_use = "a builder does nothing until built"]
 pub struct ConsumerBuilder {
-    names: Result<(TopicName, ChannelName)>,
+    topics: Result<Topics>,
+    channel: Result<ChannelName>,
     addresses: AddressList,
     #[cfg(feature = "http")]
-    lookupds: Result<Vec<LookupdClient>>,
-    #[cfg(feature = "http")]
-    poll_interval: Duration,
-    #[cfg(feature = "http")]
-    poll_jitter: f64,
+    lookupds: LookupdOptions,
     io: Io,
     connection: ConnectionConfig,
     max_in_flight: u32,
@@ -49,27 +47,20 @@ pub struct ConsumerBuilder {
     rdy: RdySettings,
     max_reconnect_delay: Duration,
     shutdown_timeout: Duration,
+    deliver_at: bool,
 }
 
 impl ConsumerBuilder {
-    pub(super) fn new<T, C>(topic: T, channel: C) -> Self
+    pub(super) fn new<C>(topics: Result<Topics>, channel: C) -> Self
     where
-        T: TryInto<TopicName, Error: Into<Error>>,
         C: TryInto<ChannelName, Error: Into<Error>>,
     {
-        let names = topic
-            .try_into()
-            .map_err(Into::into)
-            .and_then(|topic| Ok((topic, channel.try_into().map_err(Into::<Error>::into)?)));
         Self {
-            names,
+            topics,
+            channel: channel.try_into().map_err(Into::into),
             addresses: AddressList::default(),
             #[cfg(feature = "http")]
-            lookupds: Ok(Vec::new()),
-            #[cfg(feature = "http")]
-            poll_interval: Duration::from_secs(60),
-            #[cfg(feature = "http")]
-            poll_jitter: 0.3,
+            lookupds: LookupdOptions::default(),
             io: Io::Dedicated,
             connection: ConnectionConfig::new(),
             max_in_flight: 200,
@@ -86,7 +77,21 @@ impl ConsumerBuilder {
             rdy: RdySettings::default(),
             max_reconnect_delay: Duration::from_secs(15),
             shutdown_timeout: Duration::from_secs(30),
+            deliver_at: false,
         }
+    }
+
+    /// Adds topics, whose messages come from the same channel's name and count against the same
+    /// [`max_in_flight`](Self::max_in_flight); [`Message::topic`](crate::Message::topic) tells them apart. Each topic has a
+    /// connection to each nsqd. To consume all topics of a kind, see [`Consumer::matching`].
+    pub fn topics<T>(mut self, topics: impl IntoIterator<Item = T>) -> Self
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+    {
+        for topic in topics {
+            self.topics = self.topics.and_then(|mut topics| topics.add(topic).map(|()| topics));
+        }
+        self
     }
 
     /// Adds an nsqd to consume from. An address that can't be one makes [`build`](Self::build) fail.
@@ -106,50 +111,8 @@ impl ConsumerBuilder {
         addresses.into_iter().fold(self, Self::nsqd)
     }
 
-    /// Adds an nsqlookupd to find nsqds through, by its HTTP address, such as `http://127.0.0.1:4161`. All are asked
-    /// at every address of their names, and all that any of them knows is used.
     #[cfg(feature = "http")]
-    pub fn lookupd(mut self, address: impl Into<String>) -> Self {
-        match (&mut self.lookupds, LookupdClient::new(address)) {
-            (Ok(clients), Ok(client)) => clients.push(client),
-            (Ok(_), Err(error)) => {
-                self.lookupds = Err(Error::Option { option: "lookupd", reason: error.to_string() });
-            }
-            (Err(_), _) => {}
-        }
-        self
-    }
-
-    /// Adds several nsqlookupds.
-    #[cfg(feature = "http")]
-    pub fn lookupds<A: Into<String>>(self, addresses: impl IntoIterator<Item = A>) -> Self {
-        addresses.into_iter().fold(self, Self::lookupd)
-    }
-
-    /// Adds an nsqlookupd by a client with options of its own: an `Authorization` header, timeouts.
-    #[cfg(feature = "http")]
-    pub fn lookupd_client(mut self, client: LookupdClient) -> Self {
-        if let Ok(clients) = &mut self.lookupds {
-            clients.push(client);
-        }
-        self
-    }
-
-    /// How often the nsqlookupds are asked. Until there is an nsqd, and after failures, they are asked sooner, at
-    /// delays that grow from 0.25 s up to this. Default: 60 s.
-    #[cfg(feature = "http")]
-    pub fn lookupd_poll_interval(mut self, interval: Duration) -> Self {
-        self.poll_interval = interval;
-        self
-    }
-
-    /// By which part each interval is shortened or lengthened at random, from 0 to 1, so that many consumers don't
-    /// ask at once. Default: 0.3.
-    #[cfg(feature = "http")]
-    pub fn lookupd_poll_jitter(mut self, part: f64) -> Self {
-        self.poll_jitter = part;
-        self
-    }
+    lookupd_options!(lookupds);
 
     /// The options of each connection.
     pub fn connection(mut self, config: ConnectionConfig) -> Self {
@@ -310,6 +273,22 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Whether messages that say when they are due, as [`Producer::publish_at`](crate::Producer::publish_at) makes them,
+    /// are kept from the handlers until then. One that comes early is requeued, for up to
+    /// [`max_defer`](ConnectionConfig::max_defer) at a time, which has to be no more than nsqd's `--max-req-timeout`. That is
+    /// no failure: no backoff, and those deliveries don't count against [`max_attempts`](Self::max_attempts). nsqd counts
+    /// them, though, in [`Message::attempts`](crate::Message::attempts). How many there were is known to the consumer that
+    /// deferred the message last; another reckons it from the times, and gives the message an attempt too many rather than
+    /// one too few. It reckons too low, and gives the message up too soon, where `max_defer` is more than nsqd's
+    /// `--max-req-timeout`, or nsqd is restarted again and again.
+    ///
+    /// What is due is decided by this computer's clock. Messages without an [envelope](crate::envelope) are due at once.
+    /// Default: no.
+    pub fn deliver_at(mut self, heed: bool) -> Self {
+        self.deliver_at = heed;
+        self
+    }
+
     /// Where the I/O runs. Default: [`Io::Dedicated`], a thread that no handler can block.
     pub fn io(mut self, io: Io) -> Self {
         self.io = io;
@@ -322,14 +301,18 @@ impl ConsumerBuilder {
     ///
     /// [`Error::Name`], [`Error::Address`] or [`Error::Option`] for what can't be used; to name neither an nsqd nor an
     /// nsqlookupd is one such thing.
-    pub fn build(mut self) -> Result<Consumer> {
+    pub fn build(self) -> Result<Consumer> {
+        self.start().map(Consumer::new)
+    }
+
+    /// Begins what runs in the background, for whoever takes the messages.
+    pub(crate) fn start(mut self) -> Result<ConsumerHandle> {
         self.check()?;
         self.connection.prepare()?;
-        let (topic, channel) = self.names?;
         let runtime = self.io.handle()?;
         let settings = Settings {
-            topic,
-            channel,
+            topics: self.topics?,
+            channel: self.channel?,
             concurrency: self.concurrency,
             max_attempts: self.max_attempts,
             give_up: self.give_up,
@@ -339,39 +322,53 @@ impl ConsumerBuilder {
             auto_touch: self.auto_touch,
             backoff_on_late_finish: self.backoff_on_late_finish,
             shutdown_timeout: self.shutdown_timeout,
+            deliver_at: self.deliver_at.then(|| DeliverAt::new(self.connection.limits.max_defer)),
         };
         let core = Arc::new(Core::new(settings, self.max_in_flight, self.max_in_flight_bytes));
         if self.auto_touch {
             Touching::start(&core, &runtime);
         }
         #[cfg(feature = "http")]
-        {
-            let lookupds = self.lookupds?;
-            if !lookupds.is_empty() {
-                let discovery = Discovery::new(core.clone(), lookupds, self.poll_interval, self.poll_jitter);
-                runtime.spawn(discovery.run());
+        if !self.lookupds.is_empty() {
+            let discovery = Discovery::new(core.settings.topics.clone(), self.lookupds, core.board.clone());
+            let (stop, core) = (core.shutdown.requested.clone(), core.clone());
+            runtime.spawn(discovery.run(stop, move || core.changed.notify_one()));
+        }
+        let stop = CancellationToken::new();
+        let mut fleet = Fleet::new(core.clone(), self.connection, self.max_reconnect_delay, runtime.clone(), stop);
+        for address in self.addresses.into_vec() {
+            for topic in core.settings.topics.named() {
+                fleet.add(topic.clone(), address.clone());
             }
         }
-        let backoff = Backoff::from_boxed(self.backoff);
-        let manager =
-            Manager::new(core.clone(), self.rdy, backoff, self.connection, self.max_reconnect_delay, runtime.clone());
-        runtime.spawn(manager.run(self.addresses.into_vec()));
-        Ok(Consumer { inlet: Inlet::new(core.clone()), handle: ConsumerHandle { core } })
+        let manager = Manager::new(core.clone(), self.rdy, Backoff::from_boxed(self.backoff), fleet);
+        runtime.spawn(manager.run());
+        Ok(ConsumerHandle { core })
     }
 
     fn check(&self) -> Result<()> {
-        if let Err(error) = &self.names {
-            return Err(error.clone());
-        }
+        self.topics.as_ref().map_err(Clone::clone)?;
+        self.channel.as_ref().map_err(Clone::clone)?;
         let addresses = self.addresses.check()?;
         let refuse = |option, reason: &str| Err(Error::Option { option, reason: reason.to_owned() });
         if self.connection.heartbeat_interval.is_none() {
             return refuse("heartbeat_interval", "nsqd lets nobody subscribe without heartbeats");
         }
         #[cfg(feature = "http")]
-        let found = !self.lookupds.as_ref().map_err(Clone::clone)?.is_empty();
+        self.lookupds.check()?;
+        #[cfg(feature = "http")]
+        let found = !self.lookupds.is_empty();
         #[cfg(not(feature = "http"))]
         let found = false;
+        #[cfg(feature = "http")]
+        if matches!(self.topics, Ok(Topics::Matching(_))) {
+            if !addresses.is_empty() {
+                return refuse("nsqd", "a pattern's topics are found through nsqlookupd: name no nsqd");
+            }
+            if !found {
+                return refuse("lookupd", "a pattern's topics are found through nsqlookupd: name at least one");
+            }
+        }
         if addresses.is_empty() && !found {
             return refuse("nsqd", "name at least one nsqd or nsqlookupd");
         }
@@ -381,14 +378,6 @@ impl ConsumerBuilder {
         if !(1..=MAX_CONCURRENCY).contains(&self.concurrency) {
             return refuse("concurrency", "give 1 to 100,000");
         }
-        #[cfg(feature = "http")]
-        if !(0.0..=1.0).contains(&self.poll_jitter) {
-            return refuse("lookupd_poll_jitter", "give 0 to 1");
-        }
-        #[cfg(feature = "http")]
-        if self.poll_interval < SHORTEST || self.poll_interval > LONGEST {
-            return refuse("lookupd_poll_interval", "give from 1 ms to 1 day");
-        }
         for (option, value) in [
             ("low_ready_idle_timeout", self.rdy.low_ready_idle_timeout),
             ("turns", self.rdy.slice),
@@ -397,6 +386,9 @@ impl ConsumerBuilder {
             if value < SHORTEST || value > LONGEST {
                 return refuse(option, "give from 1 ms to 1 day");
             }
+        }
+        if self.deliver_at && self.connection.limits.max_defer < SHORTEST {
+            return refuse("max_defer", "give at least 1 ms, or no message could wait until it is due");
         }
         if self.shutdown_timeout > LONGEST {
             return refuse("shutdown_timeout", "give at most 1 day");
@@ -408,7 +400,8 @@ impl ConsumerBuilder {
 impl fmt::Debug for ConsumerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConsumerBuilder")
-            .field("names", &self.names)
+            .field("topics", &self.topics)
+            .field("channel", &self.channel)
             .field("addresses", &self.addresses)
             .field("max_in_flight", &self.max_in_flight)
             .field("concurrency", &self.concurrency)

@@ -5,18 +5,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+#[cfg(feature = "http")]
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use gnsq_proto::{ChannelName, ErrorCode, ServerError, TopicName};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::deliver_at::DeliverAt;
 use super::report::ShutdownReport;
+use super::topics::Topics;
 use super::touching::Touching;
 use crate::address::Address;
 use crate::connection::{Handle, Observer, Session};
 use crate::error::{Error, Result};
 use crate::events::{HandlerError, MessageEvent, Signals};
+#[cfg(feature = "http")]
+use crate::fleet::Board;
 use crate::message::{Load, Message};
 use crate::queue::Queue;
 
@@ -26,7 +32,7 @@ pub(super) type GiveUp = Arc<dyn Fn(MessageEvent) -> BoxFuture<'static, Result<(
 
 /// What a consumer was built with and doesn't change.
 pub(super) struct Settings {
-    pub(super) topic: TopicName,
+    pub(super) topics: Topics,
     pub(super) channel: ChannelName,
     pub(super) concurrency: usize,
     /// 0 for no limit.
@@ -39,6 +45,7 @@ pub(super) struct Settings {
     pub(super) auto_touch: bool,
     pub(super) backoff_on_late_finish: bool,
     pub(super) shutdown_timeout: Duration,
+    pub(super) deliver_at: Option<DeliverAt>,
 }
 
 #[derive(Debug)]
@@ -59,6 +66,9 @@ pub(super) struct Core {
     /// The inbox, `max_in_flight` or `paused` has changed.
     pub(super) changed: Arc<Notify>,
     pub(super) connections: Mutex<Vec<Handle>>,
+    /// Where nsqds are, as nsqlookupds say.
+    #[cfg(feature = "http")]
+    pub(super) board: Arc<Board<(TopicName, Address)>>,
     pub(super) shutdown: Shutdown,
 }
 
@@ -69,8 +79,6 @@ pub(super) struct Inbox {
     pub(super) successes: u32,
     pub(super) up: Vec<Handle>,
     pub(super) down: Vec<Handle>,
-    /// Where nsqds are, as nsqlookupd says.
-    pub(super) found: Option<Vec<Address>>,
     /// Nobody looks any more.
     pub(super) closed: bool,
 }
@@ -111,6 +119,8 @@ impl Core {
             inbox: Mutex::default(),
             changed,
             connections: Mutex::default(),
+            #[cfg(feature = "http")]
+            board: Arc::default(),
             shutdown: Shutdown { requested: CancellationToken::new(), report: watch::Sender::new(None) },
         }
     }
@@ -145,7 +155,12 @@ impl Core {
     /// Whether a message has had all its attempts.
     pub(super) fn is_exhausted(&self, message: &Message) -> bool {
         let most = self.settings.max_attempts;
-        most > 0 && message.attempts() > most
+        most > 0 && message.attempts() > most && self.attempts(message) > most
+    }
+
+    /// How often a message was attempted, this time included.
+    pub(super) fn attempts(&self, message: &Message) -> u16 {
+        self.settings.deliver_at.as_ref().map_or_else(|| message.attempts(), |rule| rule.attempts(message))
     }
 
     fn tell(&self, note: impl FnOnce(&mut Inbox)) {
@@ -159,14 +174,16 @@ impl Core {
 }
 
 impl Session for Core {
+    type Purpose = TopicName;
+
     const WAITS: bool = true;
 
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {
         self.clone()
     }
 
-    async fn prepare(&self, connection: &Handle) -> Result<()> {
-        connection.subscribe(self.settings.topic.clone(), self.settings.channel.clone()).await
+    async fn prepare(&self, connection: &Handle, topic: &TopicName) -> Result<()> {
+        connection.subscribe(topic.clone(), self.settings.channel.clone()).await
     }
 
     fn up(&self, connection: &Handle) {
@@ -181,6 +198,17 @@ impl Session for Core {
 
     /// What nsqd refused, the connection has told.
     fn failed(&self, _address: &Address, _cause: &Error) {}
+
+    /// Who subscribes to a topic that was just deleted makes it anew. So one that was found by a pattern has to be
+    /// found once more.
+    #[cfg(feature = "http")]
+    async fn may_renew(&self, topic: &TopicName, nsqd: &Address) {
+        if matches!(self.settings.topics, Topics::Matching(_)) {
+            let forgotten = Instant::now() + TIME_TO_FORGET;
+            self.board.hurry();
+            self.board.found_since(&(topic.clone(), nsqd.clone()), forgotten).await;
+        }
+    }
 }
 
 impl Observer for Core {
@@ -189,12 +217,15 @@ impl Observer for Core {
     }
 
     fn messages(&self, batch: &mut Vec<Message>) {
+        self.counters.received.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        if let Some(rule) = &self.settings.deliver_at {
+            rule.defer_early(batch);
+        }
         if let Some(load) = &self.load {
             for message in &mut *batch {
                 load.carry(message);
             }
         }
-        self.counters.received.fetch_add(batch.len() as u64, Ordering::Relaxed);
         let dropped = self.queue.push(batch) as u64;
         self.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
     }
@@ -240,10 +271,14 @@ impl Observer for Core {
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
-            .field("topic", &self.topic)
+            .field("topics", &self.topics)
             .field("channel", &self.channel)
             .field("concurrency", &self.concurrency)
             .field("max_attempts", &self.max_attempts)
             .finish_non_exhaustive()
     }
 }
+
+/// How long it may take until nsqlookupd has forgotten a topic of which nsqd has closed the consumers' connections.
+#[cfg(feature = "http")]
+const TIME_TO_FORGET: Duration = Duration::from_millis(500);

@@ -3,21 +3,21 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::join_all;
 use gnsq_proto::{Backoff, ConnectionId, Phase, RdyPlan, RdySettings};
-use tokio::runtime::Handle as Runtime;
 use tokio::time::timeout_at;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::core::{Core, Inbox};
 use super::report::ShutdownReport;
 use super::sleep_until;
-use crate::address::Address;
-use crate::config::ConnectionConfig;
-use crate::connection::{Handle, Op, Supervisor};
+use crate::connection::{Handle, Op};
+use crate::fleet::Fleet;
+#[cfg(feature = "http")]
+use crate::{address::Address, fleet::Known};
+#[cfg(feature = "http")]
+use gnsq_proto::TopicName;
 
 /// Does what only one may do: applies the RDY plan and backoff, begins and ends connections.
 pub(super) struct Manager {
@@ -27,59 +27,29 @@ pub(super) struct Manager {
     rng: fastrand::Rng,
     members: HashMap<ConnectionId, Handle>,
     next_id: u64,
-    nsqds: HashMap<Address, Nsqd>,
-    config: Arc<ConnectionConfig>,
-    max_reconnect_delay: Duration,
-    runtime: Runtime,
-    tasks: TaskTracker,
-    /// Ends all connections.
-    stop: CancellationToken,
-    /// Lets none that has ended be followed by another.
-    retire: CancellationToken,
-}
-
-/// One supervised nsqd.
-struct Nsqd {
-    /// Ends its supervisor.
-    stop: CancellationToken,
-    /// Named by the user, not found: it stays.
-    fixed: bool,
-    /// nsqlookupd knows it. One that it doesn't know stays as long as it is connected.
-    listed: bool,
+    fleet: Fleet<Core>,
+    #[cfg(feature = "http")]
+    known: tokio::sync::watch::Receiver<Known<(TopicName, Address)>>,
 }
 
 impl Manager {
-    pub(super) fn new(
-        core: Arc<Core>,
-        rdy: RdySettings,
-        backoff: Backoff,
-        config: ConnectionConfig,
-        max_reconnect_delay: Duration,
-        runtime: Runtime,
-    ) -> Self {
+    pub(super) fn new(core: Arc<Core>, rdy: RdySettings, backoff: Backoff, fleet: Fleet<Core>) -> Self {
         let plan = RdyPlan::new(rdy, core.allowed());
         Self {
+            #[cfg(feature = "http")]
+            known: core.board.subscribe(),
             core,
             plan,
             backoff,
             rng: fastrand::Rng::new(),
             members: HashMap::new(),
             next_id: 0,
-            nsqds: HashMap::new(),
-            config: Arc::new(config),
-            max_reconnect_delay,
-            runtime,
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            retire: CancellationToken::new(),
+            fleet,
         }
     }
 
     /// Runs until a shutdown is asked for, and through it.
-    pub(super) async fn run(mut self, fixed: Vec<Address>) {
-        for address in fixed {
-            self.supervise(address, true);
-        }
+    pub(super) async fn run(mut self) {
         let core = self.core.clone();
         loop {
             let timeout = [self.plan.next_timeout(), self.backoff.next_timeout()].into_iter().flatten().min();
@@ -112,10 +82,11 @@ impl Manager {
                 !gone
             });
         }
-        if let Some(found) = inbox.found {
-            self.follow(found);
+        #[cfg(feature = "http")]
+        if self.known.has_changed().unwrap_or_default() {
+            self.fleet.follow(&self.known.borrow_and_update().found);
         }
-        self.leave_vanished();
+        self.fleet.leave_vanished();
         self.backoff.on_timeout(now);
         // Of outcomes that came together the failure decides: backing off too long loses time, not messages.
         for _ in 0..inbox.failures.min(1) {
@@ -154,54 +125,13 @@ impl Manager {
         }
     }
 
-    /// Connects to nsqds that were found.
-    fn follow(&mut self, found: Vec<Address>) {
-        for (address, nsqd) in &mut self.nsqds {
-            nsqd.listed = found.contains(address);
-        }
-        for address in found {
-            self.supervise(address, false);
-        }
-    }
-
-    /// Tries no more to reach nsqds that nsqlookupd doesn't know. Those that are connected stay: a restarted
-    /// nsqlookupd knows nobody for a while.
-    fn leave_vanished(&mut self) {
-        let members = &self.members;
-        self.nsqds.retain(|address, nsqd| {
-            let connected = || members.values().any(|connection| connection.address() == address);
-            let stays = nsqd.fixed || nsqd.listed || connected();
-            if !stays {
-                tracing::info!(nsqd = %address, "not connected, and not known to nsqlookupd any more");
-                nsqd.stop.cancel();
-            }
-            stays
-        });
-    }
-
-    fn supervise(&mut self, address: Address, fixed: bool) {
-        if self.nsqds.contains_key(&address) {
-            return;
-        }
-        let stop = self.stop.child_token();
-        let supervisor = Supervisor {
-            address: address.clone(),
-            config: self.config.clone(),
-            max_reconnect_delay: self.max_reconnect_delay,
-            stop: stop.clone(),
-            retire: self.retire.clone(),
-        };
-        self.tasks.spawn_on(supervisor.run(self.core.clone()), &self.runtime);
-        self.nsqds.insert(address, Nsqd { stop, fixed, listed: !fixed });
-    }
-
     /// Nothing is lost, and nothing waits for ever: see [`Consumer`](super::Consumer)'s promise.
     async fn shut_down(&self) -> ShutdownReport {
         let core = &self.core;
         let began = Instant::now();
         let deadline = (began + core.settings.shutdown_timeout).into();
         let finished_before = core.counters.finished.load(Ordering::Relaxed);
-        self.retire.cancel();
+        self.fleet.retire();
         let connections = core.connections().clone();
 
         // CLS goes first, or nsqd would send again what is given back behind it.
@@ -227,9 +157,7 @@ impl Manager {
             // What has ended has nothing left to requeue.
             let _ = connection.send(Op::RequeueAll);
         }
-        self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.fleet.stop().await;
         ShutdownReport {
             requeued_unstarted: unstarted_at_first + core.counters.dropped.load(Ordering::Relaxed),
             finished: core.counters.finished.load(Ordering::Relaxed) - finished_before,
@@ -250,7 +178,6 @@ impl Drop for Manager {
         }
         tracing::error!("a consumer's task ended without a shutdown: its runtime is gone, or it panicked");
         self.core.shutdown.requested.cancel();
-        self.stop.cancel();
         drop(self.core.queue.close());
         self.core.shutdown.report.send_replace(Some(ShutdownReport::default()));
     }

@@ -86,7 +86,7 @@ impl Lifetime {
         if answered || self.is_over(connection, Instant::now()) {
             return;
         }
-        if connection.send(Op::Requeue(id, Duration::ZERO)).is_ok() {
+        if connection.send(Op::GiveBack(id)).is_ok() {
             connection.tell_requeued(id, Duration::ZERO, false);
         }
     }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use gnsq_proto::{MessageFrame, MessageId};
+use gnsq_proto::{MessageFrame, MessageId, TopicName};
 
 pub(crate) use self::lending::Lender;
 use self::lifetime::Lifetime;
@@ -78,6 +78,12 @@ impl Message {
     /// When nsqd received the message.
     pub fn published_at(&self) -> SystemTime {
         self.frame.published_at()
+    }
+
+    /// The topic that the message was published to.
+    #[allow(clippy::missing_panics_doc, reason = "it is never without one")]
+    pub fn topic(&self) -> &TopicName {
+        self.connection.topic().expect("a message that comes before a subscription ends the connection")
     }
 
     /// The nsqd that delivered the message.
@@ -229,6 +235,7 @@ impl fmt::Debug for Message {
             .field("id", &self.id())
             .field("attempts", &self.attempts())
             .field("body_len", &self.body().len())
+            .field("topic", self.topic())
             .field("nsqd", self.nsqd())
             .finish_non_exhaustive()
     }

@@ -61,9 +61,11 @@ impl Pool {
         });
         for address in &pool.addresses {
             let supervisor = Supervisor {
+                purpose: (),
                 address: address.clone(),
                 config: config.clone(),
                 max_reconnect_delay: pool.settings.max_reconnect_delay,
+                connected: Arc::default(),
                 stop: pool.stop.clone(),
                 retire: CancellationToken::new(),
             };
@@ -142,13 +144,15 @@ impl Pool {
 }
 
 impl Session for Pool {
+    type Purpose = ();
+
     const WAITS: bool = false;
 
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {
         self.clone()
     }
 
-    async fn prepare(&self, _connection: &Handle) -> Result<()> {
+    async fn prepare(&self, _connection: &Handle, (): &()) -> Result<()> {
         Ok(())
     }
 

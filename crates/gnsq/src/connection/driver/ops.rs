@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use gnsq_proto::connection::StateError;
 
+use super::waiter::Waiter;
 use super::{Driver, count};
 use crate::connection::confirmations::Confirmations;
 use crate::connection::op::{Ask, Confirm, Failure, Op, Reply};
@@ -38,6 +39,7 @@ impl Driver {
     fn do_op(&mut self, op: Op, now: Instant) {
         let result = match op {
             Op::Finish(_) | Op::Requeue(..) | Op::Touch(_) => self.answer(&op, now),
+            Op::GiveBack(id) => self.protocol.give_back(id).map(drop),
             Op::KeepAlive(id) if self.protocol.is_in_flight(id) => self.answer(&Op::Touch(id), now),
             Op::KeepAlive(_) => Ok(()),
             Op::Confirm(confirm) => {
@@ -48,12 +50,8 @@ impl Driver {
                 }
                 Ok(())
             }
-            Op::Publish(command, reply, deadline) => {
-                if deadline <= now {
-                    reply.fail(Failure::TimedOut { sent: false });
-                } else if let Err(rejected) = self.protocol.publish(&command, reply, Some(deadline)) {
-                    rejected.waiter.fail(Failure::State(rejected.reason));
-                }
+            Op::Publish(publish) => {
+                self.publish(publish, now);
                 Ok(())
             }
             Op::Ask(ask, reply, deadline) => {
@@ -66,6 +64,7 @@ impl Driver {
                 self.protocol.ready(ready)
             }
             Op::Share(share) => {
+                self.handle.shared().share.store(share, Ordering::Relaxed);
                 self.window.set_share(now, share);
                 Ok(())
             }
@@ -97,20 +96,28 @@ impl Driver {
     }
 
     fn ask(&mut self, ask: Ask, reply: Reply, deadline: Instant, now: Instant) {
+        let reply = Waiter::Ask(reply);
         let result = match ask {
             Ask::Identify(request) => {
                 self.identify_sent = Some(now);
                 self.protocol.identify(request, reply, Some(deadline))
             }
             Ask::Auth(secret) => self.protocol.auth(secret, reply, Some(deadline)),
-            Ask::Subscribe(topic, channel) => self.protocol.subscribe(topic, channel, reply, Some(deadline)),
+            Ask::Subscribe(topic, channel) => {
+                let subscribed = self.protocol.subscribe(topic.clone(), channel, reply, Some(deadline));
+                if subscribed.is_ok() {
+                    // Set once: a connection subscribes once.
+                    let _ = self.handle.shared().subscribed.set(topic);
+                }
+                subscribed
+            }
             Ask::StartClose => {
                 self.window.set_share(now, 0);
                 self.protocol.start_close(reply, Some(deadline))
             }
         };
         if let Err(rejected) = result {
-            rejected.waiter.fail(Failure::State(rejected.reason));
+            rejected.waiter.reject(rejected.reason, &self.handle);
         }
     }
 }
