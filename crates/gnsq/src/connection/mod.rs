@@ -1,5 +1,6 @@
 //! One connection to an nsqd: from an address to a task that drives it, and a handle for those who use it.
 
+mod confirmations;
 mod dial;
 mod driver;
 mod handle;
