@@ -55,6 +55,7 @@ mod tls;
 
 pub use address::{Address, AddressError, DEFAULT_NSQD_TCP_PORT};
 pub use config::ConnectionConfig;
+pub use connection::Dialer;
 pub use consumer::{Consumer, ConsumerBuilder, ConsumerHandle, ConsumerStats, Requeue, ShutdownReport};
 pub use error::{Error, Result};
 pub use event::{Signal, SignalGuard, SignalStream};

@@ -1,6 +1,7 @@
 //! One connection to an nsqd: from an address to a task that drives it, and a handle for those who use it.
 
 mod dial;
+mod dialer;
 mod driver;
 mod handle;
 mod observer;
@@ -12,6 +13,8 @@ mod supervisor;
 
 use std::sync::Arc;
 
+pub(crate) use self::dialer::AnyDialer;
+pub use self::dialer::Dialer;
 use self::driver::Driver;
 pub(crate) use self::handle::Handle;
 pub(crate) use self::observer::Observer;
@@ -29,7 +32,7 @@ impl Handle {
         config: &Arc<ConnectionConfig>,
         observer: Arc<dyn Observer>,
     ) -> Result<Self> {
-        let socket = dial::dial(address, config.connect_timeout).await?;
+        let socket = dial::dial(address, config).await?;
         let handle = Self::new(address.clone(), config.clone(), observer);
         tokio::spawn(Driver::new(handle.clone(), Stream::new(socket)));
         Ok(handle)

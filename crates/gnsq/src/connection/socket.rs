@@ -1,5 +1,6 @@
 //! The socket under a connection.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,16 +10,18 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
+use super::dialer::Dialed;
+
 /// A socket to an nsqd.
-#[derive(Debug)]
 pub(crate) struct Socket {
     kind: Kind,
     written: u64,
 }
 
-#[derive(Debug)]
 enum Kind {
     Tcp(TcpStream),
+    /// From the user's dialer.
+    Dialed(Box<dyn Dialed>),
     #[cfg(unix)]
     Unix(UnixStream),
 }
@@ -34,6 +37,12 @@ impl Socket {
             self.written += written as u64;
         }
         result
+    }
+}
+
+impl From<Box<dyn Dialed>> for Socket {
+    fn from(stream: Box<dyn Dialed>) -> Self {
+        Self { kind: Kind::Dialed(stream), written: 0 }
     }
 }
 
@@ -56,6 +65,10 @@ macro_rules! on_socket {
         match &mut $self.kind {
             Kind::Tcp($socket) => {
                 let $socket = Pin::new($socket);
+                $call
+            }
+            Kind::Dialed($socket) => {
+                let $socket = Pin::new(&mut **$socket);
                 $call
             }
             #[cfg(unix)]
@@ -89,7 +102,10 @@ impl AsyncWrite for Socket {
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        match &self.kind {
+            Kind::Dialed(stream) => stream.is_write_vectored(),
+            _ => true,
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -98,5 +114,11 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         on_socket!(self, socket => socket.poll_shutdown(cx))
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("written", &self.written).finish_non_exhaustive()
     }
 }

@@ -26,7 +26,11 @@ pub(super) enum Transport {
 impl Transport {
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, output: &mut impl Buf) -> Poll<io::Result<()>> {
         match self {
-            Self::Plain(socket) => send(socket, cx, output),
+            Self::Plain(socket) => {
+                ready!(send(socket, cx, output))?;
+                // A system's socket holds nothing back, but a dialer's may.
+                Pin::new(socket).poll_flush(cx)
+            }
             #[cfg(feature = "tls")]
             Self::Tls(stream) => {
                 ready!(send(&mut **stream, cx, output))?;
