@@ -4,6 +4,8 @@
 .PHONY: help demo tools lint test fuzz doc bench clean
 
 TOOLS_STAMP := tools/bin/.stamp
+HACK_VERSION := 0.6.46
+HACK_STAMP := tools/cargo/.cargo-hack-$(HACK_VERSION)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,15 +20,19 @@ $(TOOLS_STAMP): tools/go.mod tools/go.sum
 	cd tools && CGO_ENABLED=0 GOBIN="$$PWD/bin" go install tool
 	@touch $@
 
-lint: ## Check formatting, lints and documentation; a warning is an error
+# Runs cargo once for each feature.
+$(HACK_STAMP):
+	cargo install cargo-hack --locked --version $(HACK_VERSION) --root tools/cargo
+	@touch $@
+
+lint: $(HACK_STAMP) ## Check formatting, lints, documentation and each feature alone; a warning is an error
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cargo clippy -p gnsq --all-targets --no-default-features -- -D warnings
-	for feature in tls snappy deflate http; do \
-		cargo clippy -p gnsq --no-default-features --features $$feature -- -D warnings || exit 1; \
-	done
+	tools/cargo/bin/cargo-hack hack clippy -p gnsq -p gnsq-proto --each-feature -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc -p gnsq -p gnsq-proto --no-default-features --no-deps
 
 test: tools ## Run all tests, those against the real servers and the documentation's examples included
 	cargo test --workspace --all-features
@@ -43,4 +49,4 @@ bench: tools ## Measure the client beside a plain socket loop, and the embedded 
 
 clean: ## Remove everything that was built
 	cargo clean
-	rm -rf tools/bin fuzz/target fuzz/corpus fuzz/artifacts
+	rm -rf tools/bin tools/cargo fuzz/target fuzz/corpus fuzz/artifacts

@@ -3,7 +3,8 @@
 //! - [`Producer`] publishes to any number of nsqds, [`Consumer`] takes messages from any number of them, named or
 //!   found through nsqlookupd.
 //! - [`NsqdTcpClient`] is one connection, with every command of the protocol.
-//! - [`NsqdHttpClient`] and [`LookupdClient`] are the daemons' HTTP interfaces.
+#![cfg_attr(feature = "http", doc = "- [`NsqdHttpClient`] and [`LookupdClient`] are the daemons' HTTP interfaces.")]
+#![cfg_attr(feature = "blocking", doc = "- [`blocking`] has producer and consumer for programs without async.")]
 //! - [`ConnectionConfig`] holds the options that all connections have in common, [`Error`] tells what went wrong,
 //!   [`Signals`] tell what happens.
 //!
@@ -32,12 +33,16 @@
 //! | `http` | yes | the HTTP clients, https included, and discovery through nsqlookupd |
 //! | `tls` | yes | TLS for connections to nsqd, verified against the system's roots |
 //! | `snappy`, `deflate` | yes | compressed connections to nsqd |
+//! | `blocking` | no | `gnsq::blocking`: the producer and the consumer for programs without async |
 
 mod address;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod budget;
 mod config;
 mod connection;
 mod consumer;
+pub mod envelope;
 mod error;
 mod event;
 mod events;
@@ -50,6 +55,7 @@ mod outbound;
 mod producer;
 mod queue;
 mod runtime;
+mod time_limit;
 #[cfg(any(feature = "tls", feature = "http"))]
 mod tls;
 
@@ -57,6 +63,7 @@ pub use address::{Address, AddressError, DEFAULT_NSQD_TCP_PORT};
 pub use config::ConnectionConfig;
 pub use connection::Dialer;
 pub use consumer::{Consumer, ConsumerBuilder, ConsumerHandle, ConsumerStats, Requeue, ShutdownReport};
+pub use envelope::Envelope;
 pub use error::{Error, Result};
 pub use event::{Signal, SignalGuard, SignalStream};
 pub use events::{

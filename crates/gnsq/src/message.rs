@@ -319,7 +319,7 @@ fn requeue_dropped(connection: &Handle, id: MessageId, life: &Lifetime) {
     if answered || life.is_over(connection, Instant::now()) {
         return;
     }
-    if connection.send(Op::Requeue(id, Duration::ZERO)).is_ok() {
+    if connection.send(Op::GiveBack(id)).is_ok() {
         connection.tell_requeued(id, Duration::ZERO, false);
     }
 }

@@ -1,5 +1,7 @@
 //! Where the I/O of clients runs.
 
+#[cfg(feature = "blocking")]
+use std::cell::Cell;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -43,13 +45,23 @@ fn dedicated() -> Result<Handle> {
     if let Some(runtime) = &*shared {
         return Ok(runtime.handle().clone());
     }
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("gnsq-io")
-        .enable_all()
-        .build()
-        .map_err(|error| unusable(&error))?;
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(1).thread_name("gnsq-io").enable_all();
+    #[cfg(feature = "blocking")]
+    builder.on_thread_start(|| IS_SHARED.set(true));
+    let runtime = builder.build().map_err(|error| unusable(&error))?;
     Ok(shared.insert(runtime).handle().clone())
+}
+
+#[cfg(feature = "blocking")]
+thread_local! {
+    static IS_SHARED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is the thread that [`Io::Dedicated`] means. Who waits here for I/O waits for himself.
+#[cfg(feature = "blocking")]
+pub(crate) fn is_shared_thread() -> bool {
+    IS_SHARED.get()
 }
 
 fn unusable(error: &dyn std::error::Error) -> Error {

@@ -4,9 +4,10 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gnsq_proto::{AuthResponse, MessageId, ServerError};
+use gnsq_proto::{AuthResponse, Command, MessageId, ServerError};
 
 use super::Handle;
+use super::op::Failure;
 use crate::error::Error;
 use crate::events::{
     AuthEvent, CloseEvent, ErrorEvent, FinishEvent, MessageEvent, RequeueEvent, ResponseEvent, Signals,
@@ -42,6 +43,24 @@ pub(crate) trait Observer: Debug + Send + Sync + 'static {
 
     /// A message's time ran out before it was answered.
     fn expired(&self) {}
+
+    /// So many messages were sent with one command, since they came or waited together.
+    fn batched(&self, messages: usize) {
+        let _ = messages;
+    }
+
+    /// A publish ends without nsqd's confirmation. Its owner may keep what was to be published; otherwise who asked for it
+    /// gets it back. `after`: the time that it was given.
+    fn undelivered(
+        &self,
+        connection: &Handle,
+        command: Command,
+        failure: &Failure,
+        after: Duration,
+    ) -> Option<Command> {
+        let _ = (connection, failure, after);
+        Some(command)
+    }
 
     /// The connection has ended.
     fn closed(&self) {}

@@ -9,7 +9,7 @@ use gnsq_proto::{Backoff, BackoffStrategy, ChannelName, ExponentialBackoff, RdyS
 use tokio_util::sync::CancellationToken;
 
 use super::core::{Core, GiveUp, Settings};
-use super::inlet::Inlet;
+use super::deliver_at::DeliverAt;
 use super::manager::Manager;
 use super::topics::Topics;
 use super::{Consumer, ConsumerHandle};
@@ -43,6 +43,7 @@ pub struct ConsumerBuilder {
     rdy: RdySettings,
     max_reconnect_delay: Duration,
     shutdown_timeout: Duration,
+    deliver_at: bool,
 }
 
 impl ConsumerBuilder {
@@ -69,6 +70,7 @@ impl ConsumerBuilder {
             rdy: RdySettings::default(),
             max_reconnect_delay: Duration::from_secs(15),
             shutdown_timeout: Duration::from_secs(30),
+            deliver_at: false,
         }
     }
 
@@ -224,6 +226,22 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Whether messages that say when they are due, as [`Producer::publish_at`](crate::Producer::publish_at) makes them,
+    /// are kept from the handlers until then. One that comes early is requeued, for up to
+    /// [`max_defer`](ConnectionConfig::max_defer) at a time, which has to be no more than nsqd's `--max-req-timeout`. That is
+    /// no failure: no backoff, and those deliveries don't count against [`max_attempts`](Self::max_attempts). nsqd counts
+    /// them, though, in [`Message::attempts`](crate::Message::attempts). How many there were is known to the consumer that
+    /// deferred the message last; another reckons it from the times, and gives the message an attempt too many rather than
+    /// one too few. It reckons too low, and gives the message up too soon, where `max_defer` is more than nsqd's
+    /// `--max-req-timeout`, or nsqd is restarted again and again.
+    ///
+    /// What is due is decided by this computer's clock. Messages without an [envelope](crate::envelope) are due at once.
+    /// Default: no.
+    pub fn deliver_at(mut self, heed: bool) -> Self {
+        self.deliver_at = heed;
+        self
+    }
+
     /// Where the I/O runs. Default: [`Io::Dedicated`], a thread that no handler can block.
     pub fn io(mut self, io: Io) -> Self {
         self.io = io;
@@ -236,7 +254,12 @@ impl ConsumerBuilder {
     ///
     /// [`Error::Name`], [`Error::Address`] or [`Error::Option`] for what can't be used; to name neither an nsqd nor an
     /// nsqlookupd is one such thing.
-    pub fn build(mut self) -> Result<Consumer> {
+    pub fn build(self) -> Result<Consumer> {
+        self.start().map(Consumer::new)
+    }
+
+    /// Begins what runs in the background, for whoever takes the messages.
+    pub(crate) fn start(mut self) -> Result<ConsumerHandle> {
         self.check()?;
         self.connection.prepare()?;
         let runtime = self.io.handle()?;
@@ -250,6 +273,7 @@ impl ConsumerBuilder {
             max_requeue_delay: self.max_requeue_delay,
             backoff_on_late_finish: self.backoff_on_late_finish,
             shutdown_timeout: self.shutdown_timeout,
+            deliver_at: self.deliver_at.then(|| DeliverAt::new(self.connection.limits.max_defer)),
         };
         let core = Arc::new(Core::new(settings, self.max_in_flight));
         #[cfg(feature = "http")]
@@ -267,7 +291,7 @@ impl ConsumerBuilder {
         }
         let manager = Manager::new(core.clone(), self.rdy, Backoff::from_boxed(self.backoff), fleet);
         runtime.spawn(manager.run());
-        Ok(Consumer { inlet: Inlet::new(core.clone()), handle: ConsumerHandle { core } })
+        Ok(ConsumerHandle { core })
     }
 
     fn check(&self) -> Result<()> {
@@ -307,6 +331,9 @@ impl ConsumerBuilder {
             if value < SHORTEST || value > LONGEST {
                 return refuse(option, "give from 1 ms to 1 day");
             }
+        }
+        if self.deliver_at && self.connection.limits.max_defer < SHORTEST {
+            return refuse("max_defer", "give at least 1 ms, or no message could wait until it is due");
         }
         if self.shutdown_timeout > LONGEST {
             return refuse("shutdown_timeout", "give at most 1 day");

@@ -12,6 +12,7 @@ use gnsq_proto::{ChannelName, ErrorCode, ServerError, TopicName};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::deliver_at::DeliverAt;
 use super::report::ShutdownReport;
 use super::topics::Topics;
 use crate::address::Address;
@@ -37,6 +38,7 @@ pub(super) struct Settings {
     pub(super) max_requeue_delay: Duration,
     pub(super) backoff_on_late_finish: bool,
     pub(super) shutdown_timeout: Duration,
+    pub(super) deliver_at: Option<DeliverAt>,
 }
 
 #[derive(Debug)]
@@ -127,7 +129,12 @@ impl Core {
     /// Whether a message has had all its attempts.
     pub(super) fn is_exhausted(&self, message: &Message) -> bool {
         let most = self.settings.max_attempts;
-        most > 0 && message.attempts() > most
+        most > 0 && message.attempts() > most && self.attempts(message) > most
+    }
+
+    /// How often a message was attempted, this time included.
+    pub(super) fn attempts(&self, message: &Message) -> u16 {
+        self.settings.deliver_at.as_ref().map_or_else(|| message.attempts(), |rule| rule.attempts(message))
     }
 
     fn tell(&self, note: impl FnOnce(&mut Inbox)) {
@@ -185,6 +192,9 @@ impl Observer for Core {
 
     fn messages(&self, batch: &mut Vec<Message>) {
         self.counters.received.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        if let Some(rule) = &self.settings.deliver_at {
+            rule.defer_early(batch);
+        }
         let dropped = self.queue.push(batch) as u64;
         self.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
     }

@@ -96,7 +96,8 @@ impl Consumer {
     }
 }
 
-async fn work<H, F, E>(core: Arc<Core>, handler: Arc<H>)
+/// Calls `handler` with one message after the other, until the consumer is shut down.
+pub(super) async fn work<H, F, E>(core: Arc<Core>, handler: Arc<H>)
 where
     H: Fn(Message) -> F,
     F: Future<Output = Result<(), E>>,
@@ -105,7 +106,7 @@ where
     let mut inlet = Inlet::new(core.clone());
     let mut lender = Lender::default();
     while let Some(mut message) = inlet.next().await {
-        let (id, attempts) = (message.id(), message.attempts());
+        let (id, attempts) = (message.id(), core.attempts(&message));
         let listening = core.signals.on_exception.is_connected();
         let event = listening.then(|| MessageEvent::new(&message));
         let loan = lender.lend(&mut message);

@@ -15,7 +15,7 @@ use crate::message::Message;
 use crate::queue::Place;
 
 /// Hands out messages that are worth an attempt.
-pub(super) struct Inlet {
+pub(crate) struct Inlet {
     core: Arc<Core>,
     place: Place,
     /// A message being given up.
@@ -55,13 +55,19 @@ impl Inlet {
         self.now = Some(now);
     }
 
+    /// No longer waits for a message, if it did. What it is giving up it goes on with at the next call.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn leave(&mut self) {
+        self.place.leave();
+    }
+
     /// No longer waits for a message, if it did. Returns what is left to do.
-    pub(super) fn rest(&mut self) -> Option<BoxFuture<'static, ()>> {
+    pub(crate) fn rest(&mut self) -> Option<BoxFuture<'static, ()>> {
         self.place.leave();
         self.giving_up.take()
     }
 
-    pub(super) async fn next(&mut self) -> Option<Message> {
+    pub(crate) async fn next(&mut self) -> Option<Message> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 }
@@ -70,7 +76,7 @@ impl Inlet {
 async fn give_up(core: Arc<Core>, message: Message) {
     let event = MessageEvent::new(&message);
     core.signals.on_giving_up.emit(|| event.clone());
-    let (id, attempts) = (message.id(), message.attempts());
+    let (id, attempts) = (message.id(), core.attempts(&message));
     let consent = match &core.settings.give_up {
         None => Ok(()),
         Some(handler) => {

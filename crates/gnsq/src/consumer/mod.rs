@@ -2,6 +2,7 @@
 
 mod builder;
 mod core;
+mod deliver_at;
 mod handler;
 mod inlet;
 mod manager;
@@ -14,17 +15,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+#[cfg(feature = "blocking")]
+use std::time::Duration;
 
 use futures_util::Stream;
 
 pub use self::builder::ConsumerBuilder;
 use self::core::Core;
+pub(crate) use self::deliver_at::whole_millis;
 pub use self::handler::Requeue;
-use self::inlet::Inlet;
+pub(crate) use self::inlet::Inlet;
 pub use self::report::{ConsumerStats, ShutdownReport};
 use self::topics::Topics;
 use crate::connection::Handle;
 use crate::error::Error;
+#[cfg(feature = "blocking")]
+use crate::events::HandlerError;
 use crate::events::Signals;
 use crate::message::Message;
 use gnsq_proto::{ChannelName, TopicName};
@@ -127,6 +133,10 @@ impl Consumer {
         self.inlet.next().await
     }
 
+    pub(crate) fn new(handle: ConsumerHandle) -> Self {
+        Self { inlet: handle.inlet(), handle }
+    }
+
     /// Steers this consumer from elsewhere.
     pub fn handle(&self) -> &ConsumerHandle {
         &self.handle
@@ -158,7 +168,7 @@ impl fmt::Debug for Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        self.handle.core.shutdown.requested.cancel();
+        self.handle.request_shutdown();
     }
 }
 
@@ -166,7 +176,7 @@ impl ConsumerHandle {
     /// Shuts the consumer down and tells how it went. Later calls give the same report. Should the runtime of the
     /// consumer's [`Io`](crate::Io) have ended before, there was nothing to do, and the report is empty.
     pub async fn shutdown(&self) -> ShutdownReport {
-        self.core.shutdown.requested.cancel();
+        self.request_shutdown();
         self.finished().await
     }
 
@@ -204,12 +214,12 @@ impl ConsumerHandle {
         self.core.max_in_flight.load(Ordering::Relaxed)
     }
 
-    /// Whether some connection's messages in flight are at 85 % of its RDY or more: a batch that waits for more
-    /// messages should be worked on now, since few may come.
+    /// Whether some connection's messages in flight are at 85 % or more of what it may have by `max_in_flight`: a batch
+    /// that waits for more messages should be worked on now, since few may come.
     pub fn is_starved(&self) -> bool {
         self.core.connections().iter().any(|connection| {
             let in_flight = u64::from(connection.in_flight());
-            in_flight > 0 && in_flight * 100 >= u64::from(connection.ready_count()) * 85
+            in_flight > 0 && in_flight * 100 >= u64::from(connection.share()) * 85
         })
     }
 
@@ -245,6 +255,33 @@ impl ConsumerHandle {
     /// What happens, as it happens.
     pub fn signals(&self) -> &Signals {
         &self.core.signals
+    }
+
+    /// A way to take messages out, beside others.
+    pub(crate) fn inlet(&self) -> Inlet {
+        Inlet::new(self.core.clone())
+    }
+
+    /// How many handlers run at once, and how long a shutdown waits for them.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn concurrency(&self) -> (usize, Duration) {
+        (self.core.settings.concurrency, self.core.settings.shutdown_timeout)
+    }
+
+    /// Calls `handler` with one message after the other, until the consumer is shut down.
+    #[cfg(feature = "blocking")]
+    pub(crate) async fn work<H, F, E>(self, handler: Arc<H>)
+    where
+        H: Fn(Message) -> F,
+        F: Future<Output = Result<(), E>>,
+        E: Into<HandlerError>,
+    {
+        handler::work(self.core, handler).await;
+    }
+
+    /// Asks for a shutdown, and doesn't wait for it.
+    pub(crate) fn request_shutdown(&self) {
+        self.core.shutdown.requested.cancel();
     }
 
     fn set_paused(&self, paused: bool) {
