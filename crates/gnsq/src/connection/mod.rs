@@ -10,6 +10,7 @@ mod op;
 mod publish;
 mod read_size;
 mod socket;
+mod stats;
 mod stream;
 mod supervisor;
 
@@ -22,6 +23,7 @@ pub(crate) use self::handle::Handle;
 pub(crate) use self::observer::Observer;
 pub(crate) use self::op::{Failure, Op};
 pub(crate) use self::publish::{Publish, Undone};
+pub use self::stats::ConnectionStats;
 use self::stream::Stream;
 pub(crate) use self::supervisor::{Session, Supervisor};
 use crate::address::Address;

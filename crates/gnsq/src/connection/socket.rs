@@ -15,6 +15,7 @@ use super::dialer::Dialed;
 /// A socket to an nsqd.
 pub(crate) struct Socket {
     kind: Kind,
+    read: u64,
     written: u64,
 }
 
@@ -32,6 +33,11 @@ impl Socket {
         self.written
     }
 
+    /// How many bytes it has given.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.read
+    }
+
     fn count(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(written)) = result {
             self.written += written as u64;
@@ -42,20 +48,20 @@ impl Socket {
 
 impl From<Box<dyn Dialed>> for Socket {
     fn from(stream: Box<dyn Dialed>) -> Self {
-        Self { kind: Kind::Dialed(stream), written: 0 }
+        Self { kind: Kind::Dialed(stream), read: 0, written: 0 }
     }
 }
 
 impl From<TcpStream> for Socket {
     fn from(socket: TcpStream) -> Self {
-        Self { kind: Kind::Tcp(socket), written: 0 }
+        Self { kind: Kind::Tcp(socket), read: 0, written: 0 }
     }
 }
 
 #[cfg(unix)]
 impl From<UnixStream> for Socket {
     fn from(socket: UnixStream) -> Self {
-        Self { kind: Kind::Unix(socket), written: 0 }
+        Self { kind: Kind::Unix(socket), read: 0, written: 0 }
     }
 }
 
@@ -82,7 +88,10 @@ macro_rules! on_socket {
 
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        on_socket!(self, socket => socket.poll_read(cx, buf))
+        let before = buf.filled().len();
+        let result = on_socket!(self, socket => socket.poll_read(cx, buf));
+        self.read += (buf.filled().len() - before) as u64;
+        result
     }
 }
 

@@ -30,9 +30,11 @@ impl Driver {
 
     fn do_op(&mut self, op: Op, now: Instant) {
         let result = match op {
-            Op::Finish(id) => self.protocol.finish(id).map(drop),
-            Op::Requeue(id, delay) => self.protocol.requeue(id, delay.min(LONGEST_DELAY)).map(drop),
-            Op::GiveBack(id) => self.protocol.give_back(id).map(drop),
+            Op::Finish(id) => self.protocol.finish(id).map(|_| self.tally.finished += 1),
+            Op::Requeue(id, delay) => {
+                self.protocol.requeue(id, delay.min(LONGEST_DELAY)).map(|_| self.tally.requeued += 1)
+            }
+            Op::GiveBack(id) => self.protocol.give_back(id).map(|given| self.tally.requeued += u64::from(given)),
             Op::Touch(id) => self.protocol.touch(id, now).map(drop),
             Op::Publish(publish) => {
                 self.publish(publish, now);
@@ -54,7 +56,7 @@ impl Driver {
             }
             Op::Nop => self.protocol.nop(),
             Op::RequeueAll => {
-                self.protocol.requeue_all();
+                self.tally.requeued += self.protocol.requeue_all() as u64;
                 Ok(())
             }
             Op::Close => {

@@ -80,13 +80,14 @@ impl Transport {
         }
     }
 
-    pub(super) fn written(&self) -> u64 {
+    /// The socket below, unless it is shaking hands.
+    pub(super) fn socket(&self) -> Option<&Socket> {
         match self {
-            Self::Plain(socket) => socket.written(),
+            Self::Plain(socket) => Some(socket),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.get_ref().0.written(),
+            Self::Tls(stream) => Some(stream.get_ref().0),
             #[cfg(feature = "tls")]
-            Self::Handshake(_) | Self::Failed => 0,
+            Self::Handshake(_) | Self::Failed => None,
         }
     }
 
