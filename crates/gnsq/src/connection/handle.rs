@@ -13,6 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use super::load::Load;
 use super::observer::Observer;
 use super::op::{Ask, Confirm, Failure, Op, Reply};
+use super::stats::Counts;
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::error::{Error, Result};
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) waker: AtomicWaker,
     ops: Mutex<Ops>,
     load: Load,
+    counts: Counts,
     /// The zero of message deadlines.
     epoch: Instant,
     pub(super) identified: OnceLock<IdentifyResponse>,
@@ -63,6 +65,7 @@ impl Handle {
             waker: AtomicWaker::new(),
             ops: Mutex::default(),
             load: Load::default(),
+            counts: Counts::default(),
             epoch: Instant::now(),
             identified: OnceLock::new(),
             subscribed: OnceLock::new(),
@@ -107,6 +110,18 @@ impl Handle {
             // A server without negotiation uses what it was asked for.
             None => (self.0.config.msg_timeout.unwrap_or(DEFAULT_MSG_TIMEOUT), DEFAULT_MAX_MSG_TIMEOUT),
         }
+    }
+
+    pub(super) fn config(&self) -> &ConnectionConfig {
+        &self.0.config
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.0.counts
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.0.epoch.elapsed()
     }
 
     /// How busy it is with publishes.

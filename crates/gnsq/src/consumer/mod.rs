@@ -29,7 +29,7 @@ pub use self::handler::Requeue;
 pub(crate) use self::inlet::Inlet;
 pub use self::report::{ConsumerStats, ShutdownReport};
 use self::topics::Topics;
-use crate::connection::Handle;
+use crate::connection::{ConnectionStats, Handle};
 use crate::error::Error;
 #[cfg(feature = "blocking")]
 use crate::events::HandlerError;
@@ -253,6 +253,12 @@ impl ConsumerHandle {
             too_late: counters.too_late.load(Ordering::Relaxed),
             given_up: counters.given_up.load(Ordering::Relaxed),
         }
+    }
+
+    /// Each connection, at this moment.
+    pub fn connections(&self) -> Vec<ConnectionStats> {
+        let connections = self.core.connections().clone();
+        connections.iter().map(Handle::stats).collect()
     }
 
     /// What happens, as it happens.
