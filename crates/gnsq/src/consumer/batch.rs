@@ -30,7 +30,7 @@ pub enum BatchOutcome {
 struct Lent<'a> {
     loan: Loan<'a>,
     attempts: u16,
-    /// If anyone listens.
+    /// If anyone wants to see it.
     event: Option<MessageEvent>,
 }
 
@@ -42,7 +42,7 @@ impl ConsumerHandle {
         E: Into<HandlerError>,
     {
         let core = &*self.core;
-        let listening = core.signals.on_exception.is_connected();
+        let listening = core.signals.on_exception.is_connected() || core.settings.requeue_policy.is_some();
         let mut lenders: Vec<_> = messages.iter().map(|_| Lender::default()).collect();
         let mut lent = Vec::with_capacity(messages.len());
         for (lender, message) in lenders.iter_mut().zip(&mut messages) {
@@ -89,7 +89,7 @@ impl Lent<'_> {
         if !self.loan.is_open() {
             return;
         }
-        let verdict = requeue(core, self.attempts, error);
+        let verdict = requeue(core, self.attempts, self.event.as_ref(), error);
         if !error.is::<Requeue>() {
             tracing::warn!(id = %self.loan.id(), %error, "a message of a batch failed and is requeued");
             if let Some(message) = self.event.take() {

@@ -23,8 +23,8 @@ use crate::message::Message;
 ///
 /// The function's [`BatchOutcome`] says what becomes of each message. When it returns `Err`, or panics, all messages that it
 /// hasn't answered itself are requeued, with the consumer's delay and backoff, as in [`Consumer::run`]; a
-/// [`Requeue`](crate::Requeue) as the error changes either. A function that takes long can have its messages touched
-/// by the consumer's options.
+/// [`Requeue`](crate::Requeue) as the error changes either. For a function that takes long, the consumer can
+/// [touch](crate::ConsumerBuilder::auto_touch) its messages.
 ///
 /// **Shutdown**: what is gathered and not handed over goes back at once, as what waits in the consumer does; batches that
 /// are being worked on have until the consumer's time limit.
