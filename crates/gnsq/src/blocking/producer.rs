@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use super::pending::Pending;
 use super::wait::wait;
 use crate::budget::{Budget, Permit};
+use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::events::Signals;
 use crate::producer::ProducerBuilder;
@@ -121,6 +122,18 @@ impl Producer {
         T: TryInto<TopicName, Error: Into<Error>>,
     {
         wait(&self.runtime, self.inner.publish_deferred(topic, body, delay))?
+    }
+
+    /// Publishes one message that is due at `time`, however far away that is.
+    ///
+    /// # Errors
+    ///
+    /// As [`gnsq::Producer::publish_at`](crate::Producer::publish_at), and [`Error::WouldBlock`].
+    pub fn publish_at<T>(&self, topic: T, body: impl Into<Envelope>, time: SystemTime) -> Result<()>
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+    {
+        wait(&self.runtime, self.inner.publish_at(topic, body, time))?
     }
 
     /// Publishes several messages to one topic with one command; returns when nsqd has confirmed them.

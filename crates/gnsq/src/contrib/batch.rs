@@ -20,6 +20,7 @@ use crate::message::Message;
 /// - or half of the time that was left for one of its messages has passed. What is too old already is left out.
 ///
 /// So give the consumer a `max_in_flight` of at least the size times one more than the concurrency: batches are full then.
+/// The consumer's own [`concurrency`](crate::ConsumerBuilder::concurrency) means nothing here.
 ///
 /// The function's [`BatchOutcome`] says what becomes of each message. When it returns `Err`, or panics, all messages that it
 /// hasn't answered itself are requeued, with the consumer's delay and backoff, as in [`Consumer::run`]; a

@@ -9,6 +9,7 @@ mod batch;
 mod dead_letters;
 mod deliver_at;
 mod give_up_file;
+mod log;
 mod queue;
 mod report;
 mod trace;
