@@ -42,6 +42,7 @@ mod budget;
 mod config;
 mod connection;
 mod consumer;
+pub mod contrib;
 pub mod envelope;
 mod error;
 mod event;
