@@ -154,7 +154,7 @@ impl Producer {
     pub fn close(&self) -> Result<()> {
         wait(&self.runtime, async {
             // Those begin to be outstanding as soon as their tasks run; a close before would refuse them.
-            let _ = tokio::time::timeout(self.background.timeout, self.background.room.idle()).await;
+            let _ = tokio::time::timeout(self.background.timeout, self.background.room.settled()).await;
             self.inner.close().await;
         })
     }
