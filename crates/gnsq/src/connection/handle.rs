@@ -15,6 +15,7 @@ use super::op::{Ask, Failure, Op, Reply};
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::error::{Error, Result};
+use crate::telemetry::NsqdMeter;
 
 /// A connection to one nsqd. Clones are the same connection; what they ask for is done by the driver's task.
 #[derive(Debug, Clone)]
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     pub(super) address: Address,
     pub(super) config: Arc<ConnectionConfig>,
     pub(super) observer: Arc<dyn Observer>,
+    pub(super) meter: Arc<NsqdMeter>,
     pub(super) waker: AtomicWaker,
     ops: Mutex<Ops>,
     /// The zero of message deadlines.
@@ -50,11 +52,17 @@ struct Ops {
 }
 
 impl Handle {
-    pub(super) fn new(address: Address, config: Arc<ConnectionConfig>, observer: Arc<dyn Observer>) -> Self {
+    pub(super) fn new(
+        address: Address,
+        config: Arc<ConnectionConfig>,
+        observer: Arc<dyn Observer>,
+        meter: Arc<NsqdMeter>,
+    ) -> Self {
         Self(Arc::new(Shared {
             address,
             config,
             observer,
+            meter,
             waker: AtomicWaker::new(),
             ops: Mutex::default(),
             epoch: Instant::now(),
@@ -276,6 +284,8 @@ impl Handle {
             std::mem::take(&mut ops.queue)
         };
         self.0.in_flight.store(0, Ordering::Relaxed);
+        self.0.meter.in_flight.set(0);
+        self.0.meter.ready.set(0);
         self.0.ended.notify_waiters();
         self.0.drained.notify_waiters();
         rest

@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::events::{HandlerError, MessageEvent, Signals};
 use crate::message::Message;
 use crate::queue::Queue;
+use crate::telemetry::{ConsumerMeter, NsqdMeter};
 
 pub(super) type GiveUp = Arc<dyn Fn(MessageEvent) -> BoxFuture<'static, Result<(), HandlerError>> + Send + Sync>;
 
@@ -42,6 +43,7 @@ pub(super) struct Core {
     pub(super) queue: Queue,
     pub(super) signals: Signals,
     pub(super) counters: Counters,
+    pub(super) meter: ConsumerMeter,
     pub(super) max_in_flight: AtomicU32,
     pub(super) paused: AtomicBool,
     /// Whether backoff waits for one message's outcome.
@@ -90,6 +92,7 @@ pub(super) struct Shutdown {
 impl Core {
     pub(super) fn new(settings: Settings, max_in_flight: u32) -> Self {
         Self {
+            meter: ConsumerMeter::new(&settings.topic, &settings.channel),
             settings,
             queue: Queue::default(),
             signals: Signals::default(),
@@ -140,6 +143,10 @@ impl Session for Core {
 
     const WAITS: bool = true;
 
+    fn meter(&self, nsqd: &Address) -> NsqdMeter {
+        self.meter.nsqd(nsqd)
+    }
+
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {
         self.clone()
     }
@@ -169,6 +176,7 @@ impl Observer for Core {
 
     fn messages(&self, batch: &mut Vec<Message>) {
         self.counters.received.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        self.meter.received.add(batch.len() as u64);
         let dropped = self.queue.push(batch) as u64;
         self.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
     }
@@ -179,6 +187,7 @@ impl Observer for Core {
 
     fn finished(&self) {
         self.counters.finished.fetch_add(1, Ordering::Relaxed);
+        self.meter.finished.add(1);
         if self.probing.load(Ordering::Relaxed) {
             self.tell(|inbox| inbox.successes += 1);
         }
@@ -186,6 +195,7 @@ impl Observer for Core {
 
     fn requeued(&self, backoff: bool) {
         self.counters.requeued.fetch_add(1, Ordering::Relaxed);
+        self.meter.requeued.add(1);
         if backoff {
             self.tell(|inbox| inbox.failures += 1);
         }
@@ -194,6 +204,7 @@ impl Observer for Core {
     fn error(&self, error: &ServerError) {
         if !error.is_fatal() {
             self.counters.too_late.fetch_add(1, Ordering::Relaxed);
+            self.meter.too_late.add(1);
         }
         if self.settings.backoff_on_late_finish && *error.code() == ErrorCode::FinFailed {
             self.tell(|inbox| inbox.failures += 1);
@@ -202,6 +213,7 @@ impl Observer for Core {
 
     fn expired(&self) {
         self.counters.expired.fetch_add(1, Ordering::Relaxed);
+        self.meter.expired.add(1);
     }
 }
 

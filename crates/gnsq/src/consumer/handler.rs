@@ -15,6 +15,7 @@ use super::inlet::Inlet;
 use super::report::ShutdownReport;
 use crate::events::{ExceptionEvent, HandlerError, MessageEvent};
 use crate::message::{Lender, Message, Verdict};
+use crate::telemetry::Stopwatch;
 
 /// An error by which a handler asks for another delay than the consumer's, or for no backoff.
 ///
@@ -110,7 +111,10 @@ where
         let listening = core.signals.on_exception.is_connected();
         let event = listening.then(|| MessageEvent::new(&message));
         let loan = lender.lend(&mut message);
-        let verdict = match AssertUnwindSafe(async { handler(message).await }).catch_unwind().await {
+        let watch = Stopwatch::start();
+        let result = AssertUnwindSafe(async { handler(message).await }).catch_unwind().await;
+        core.meter.handler.record_time(watch);
+        let verdict = match result {
             Ok(Ok(())) => Verdict::Finish,
             Ok(Err(error)) => {
                 let error = error.into();
@@ -144,6 +148,7 @@ fn failed(core: &Core, id: gnsq_proto::MessageId, event: Option<MessageEvent>, e
     if error.is::<Requeue>() {
         return;
     }
+    core.meter.handler_failures.add(1);
     tracing::warn!(%id, %error, "the handler failed, the message is requeued");
     if let Some(message) = event {
         core.signals.on_exception.emit(|| ExceptionEvent { message, error: Arc::new(error) });

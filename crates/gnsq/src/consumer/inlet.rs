@@ -88,6 +88,7 @@ async fn give_up(core: Arc<Core>, message: Message) {
         Ok(()) => {
             tracing::warn!(%id, attempts, "giving up on a message");
             core.counters.given_up.fetch_add(1, Ordering::Relaxed);
+            core.meter.given_up.add(1);
             message.finish()
         }
         Err(error) => {

@@ -63,6 +63,7 @@ impl<Q: Question> Discovery<Q> {
                 }
                 Err(error) => {
                     all_answered = false;
+                    crate::telemetry::lookupd_failed(self.clients[index].address());
                     tracing::warn!(lookupd = self.clients[index].address(), %error, "nsqlookupd gives no answer");
                 }
             }

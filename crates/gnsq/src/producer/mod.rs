@@ -15,6 +15,7 @@ use crate::connection::{Failure, Op, Reply};
 use crate::error::{Error, Result};
 use crate::events::Signals;
 use crate::outbound::Outbound;
+use crate::telemetry::Stopwatch;
 
 /// Publishes messages to one or several nsqds, from any number of tasks at once.
 ///
@@ -127,13 +128,15 @@ impl Producer {
     }
 
     async fn send(&self, outbound: Outbound) -> Result<()> {
+        let watch = Stopwatch::start();
         let mut unknown = None;
-        let outcome = self.attempt(outbound, &mut unknown).await;
-        match unknown {
+        let mut outcome = self.attempt(outbound, &mut unknown).await;
+        if let Some(earlier) = unknown {
             // The last attempt surely published nothing, but one before it may have.
-            Some(earlier) => outcome.map_err(|last| if last.outcome_unknown() { last } else { earlier }),
-            None => outcome,
+            outcome = outcome.map_err(|last| if last.outcome_unknown() { last } else { earlier });
         }
+        self.pool.meter.published(&outcome, watch);
+        outcome
     }
 
     /// Tries until an nsqd has confirmed it, or nothing can be tried any more. An attempt before the last whose outcome is

@@ -15,6 +15,7 @@ use crate::budget::{Budget, Permit};
 use crate::connection::{Handle, Observer, Session, Supervisor};
 use crate::error::{Error, Result};
 use crate::events::Signals;
+use crate::telemetry::{NsqdMeter, ProducerMeter};
 
 /// Connects to every nsqd, and knows which are connected.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(super) struct Pool {
     pub(super) settings: Settings,
     pub(super) budget: Arc<Budget>,
     pub(super) signals: Signals,
+    pub(super) meter: ProducerMeter,
     addresses: Vec<Address>,
     live: Mutex<Live>,
     /// The live connections changed, or the pool was closed.
@@ -51,6 +53,7 @@ impl Pool {
             budget: Budget::new(settings.max_outstanding, settings.max_outstanding_bytes),
             settings,
             signals: Signals::default(),
+            meter: ProducerMeter::new(),
             addresses,
             live: Mutex::default(),
             changed: Notify::new(),
@@ -147,6 +150,10 @@ impl Session for Pool {
     type Purpose = ();
 
     const WAITS: bool = false;
+
+    fn meter(&self, nsqd: &Address) -> NsqdMeter {
+        self.meter.nsqd(nsqd)
+    }
 
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {
         self.clone()
