@@ -38,7 +38,17 @@ pub struct ConnectionConfig {
     pub(crate) limits: PublishLimits,
     /// Of a consumer: whether RDY follows the load, so that nsqd holds no lone message back.
     pub(crate) low_latency: bool,
+    /// Of a producer: how many messages may share a command, if any.
+    pub(crate) batching: Option<Batching>,
     pub(crate) security: Security,
+}
+
+/// How much may go out with one MPUB.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Batching {
+    pub(crate) messages: usize,
+    /// Of the body, as nsqd measures it.
+    pub(crate) bytes: usize,
 }
 
 impl ConnectionConfig {
@@ -60,6 +70,7 @@ impl ConnectionConfig {
             max_unsent_bytes: 256 * 1024 * 1024,
             limits: PublishLimits::default(),
             low_latency: true,
+            batching: None,
             security: Security::default(),
         }
     }

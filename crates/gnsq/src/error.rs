@@ -9,6 +9,7 @@ use gnsq_proto::connection::{ConnectionError, StateError};
 use gnsq_proto::{ErrorCode, LimitError, MessageId, NameError, ServerError};
 
 use crate::address::{Address, AddressError};
+use crate::envelope::EnvelopeError;
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -26,6 +27,9 @@ pub enum Error {
     /// A message or delay that is over a limit. Nothing was sent.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// A message that can't be put into an envelope. Nothing was sent.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
     /// An option whose value can't be used.
     #[error("option {option}: {reason}")]
     Option {

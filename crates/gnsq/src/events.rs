@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gnsq_proto::{AuthResponse, MessageId, ServerError};
+use gnsq_proto::{AuthResponse, MessageId, ServerError, TopicName};
 
 use crate::address::Address;
 use crate::error::Error;
@@ -43,6 +43,8 @@ pub struct Signals {
 pub struct MessageEvent {
     /// The nsqd that delivered it.
     pub nsqd: Address,
+    /// Its topic.
+    pub topic: TopicName,
     /// Its id.
     pub id: MessageId,
     /// How often it was delivered, this time included.
@@ -76,6 +78,8 @@ pub struct AuthEvent {
 pub struct ErrorEvent {
     /// The nsqd.
     pub nsqd: Address,
+    /// The topic that the connection is subscribed to, if it is.
+    pub topic: Option<TopicName>,
     /// The error; of a FIN, REQ or TOUCH that came too late it [names the message](ServerError::message_id).
     pub error: ServerError,
 }
@@ -85,6 +89,8 @@ pub struct ErrorEvent {
 pub struct FinishEvent {
     /// The nsqd that delivered it.
     pub nsqd: Address,
+    /// Its topic.
+    pub topic: TopicName,
     /// Its id.
     pub id: MessageId,
 }
@@ -94,6 +100,8 @@ pub struct FinishEvent {
 pub struct RequeueEvent {
     /// The nsqd that delivered it.
     pub nsqd: Address,
+    /// Its topic.
+    pub topic: TopicName,
     /// Its id.
     pub id: MessageId,
     /// After how long it will be delivered again.
@@ -116,6 +124,8 @@ pub struct ExceptionEvent {
 pub struct CloseEvent {
     /// The nsqd.
     pub nsqd: Address,
+    /// The topic that it was subscribed to, if it was.
+    pub topic: Option<TopicName>,
     /// Why it ended.
     pub cause: Error,
 }
@@ -125,6 +135,7 @@ impl MessageEvent {
         let frame = message.frame();
         Self {
             nsqd: message.nsqd().clone(),
+            topic: message.topic().clone(),
             id: frame.id,
             attempts: frame.attempts,
             timestamp: frame.timestamp,

@@ -43,6 +43,7 @@ mod budget;
 mod config;
 mod connection;
 mod consumer;
+pub mod envelope;
 mod error;
 mod event;
 mod events;
@@ -58,12 +59,14 @@ mod producer;
 mod queue;
 mod runtime;
 mod telemetry;
+mod time_limit;
 #[cfg(any(feature = "tls", feature = "http"))]
 mod tls;
 
 pub use address::{Address, AddressError, DEFAULT_NSQD_TCP_PORT};
 pub use config::ConnectionConfig;
 pub use consumer::{Consumer, ConsumerBuilder, ConsumerHandle, ConsumerStats, Requeue, ShutdownReport};
+pub use envelope::Envelope;
 pub use error::{Error, Result};
 pub use event::{Signal, SignalGuard, SignalStream};
 pub use events::{

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use gnsq_proto::{MessageFrame, MessageId};
+use gnsq_proto::{MessageFrame, MessageId, TopicName};
 
 use crate::address::Address;
 use crate::connection::{Handle, Op};
 use crate::error::{Error, Result};
+use crate::telemetry::ConnectionMeter;
 
 /// A message received, to be answered once: with [`finish`](Self::finish) or [`requeue`](Self::requeue).
 ///
@@ -91,6 +92,12 @@ impl Message {
         self.frame.published_at()
     }
 
+    /// The topic that the message was published to.
+    #[allow(clippy::missing_panics_doc, reason = "it is never without one")]
+    pub fn topic(&self) -> &TopicName {
+        self.connection.topic().expect("a message that comes before a subscription ends the connection")
+    }
+
     /// The nsqd that delivered the message.
     pub fn nsqd(&self) -> &Address {
         self.connection.address()
@@ -169,6 +176,10 @@ impl Message {
         self.life().is_over(&self.connection, now)
     }
 
+    pub(crate) fn connection(&self) -> &Handle {
+        &self.connection
+    }
+
     pub(crate) fn frame(&self) -> &MessageFrame {
         &self.frame
     }
@@ -211,6 +222,7 @@ impl fmt::Debug for Message {
             .field("id", &self.id())
             .field("attempts", &self.attempts())
             .field("body_len", &self.body().len())
+            .field("topic", self.topic())
             .field("nsqd", self.nsqd())
             .finish_non_exhaustive()
     }
@@ -273,6 +285,10 @@ pub(crate) enum Verdict {
 }
 
 impl Loan<'_> {
+    pub(crate) fn meter(&self) -> &ConnectionMeter {
+        self.connection.meter()
+    }
+
     /// Answers the message as its handler decided, unless it answered or detached it itself.
     pub(crate) fn settle(mut self, verdict: Verdict, now: Instant) -> Result<()> {
         self.settled = true;
@@ -312,7 +328,7 @@ fn requeue_dropped(connection: &Handle, id: MessageId, life: &Lifetime) {
     if answered || life.is_over(connection, Instant::now()) {
         return;
     }
-    if connection.send(Op::Requeue(id, Duration::ZERO)).is_ok() {
+    if connection.send(Op::GiveBack(id)).is_ok() {
         connection.tell_requeued(id, Duration::ZERO, false);
     }
 }

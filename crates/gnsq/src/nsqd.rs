@@ -11,13 +11,14 @@ use gnsq_proto::{AuthResponse, ChannelName, IdentifyResponse, MessageId, Secret,
 use crate::address::Address;
 use crate::budget::Budget;
 use crate::config::ConnectionConfig;
-use crate::connection::{Failure, Handle, Observer, Op, Reply};
+use crate::connection::{Failure, Handle, Observer, Op, Publish};
 use crate::error::{Error, Result};
 use crate::events::Signals;
 use crate::message::Message;
 use crate::outbound::Outbound;
 use crate::queue::{Place, Queue};
 use crate::runtime::Io;
+use crate::time_limit::TimeLimit;
 
 /// One connection to an nsqd: the commands as they are, for those who want neither a [`Producer`](crate::Producer) nor
 /// a [`Consumer`](crate::Consumer). It doesn't reconnect.
@@ -288,18 +289,18 @@ impl NsqdTcpClient {
     }
 
     async fn send(&self, Outbound { command, size }: Outbound) -> Result<()> {
-        let timeout = self.config.answer_timeout;
-        let deadline = Instant::now() + timeout;
-        let room = tokio::time::timeout_at(deadline.into(), self.budget.acquire(size)).await;
-        let permit = room.map_err(|_| Error::Timeout { after: timeout, sent: false })?;
-        let (reply, answer) = Reply::new(Some(permit));
-        self.connection.send(Op::Publish(command, reply, deadline))?;
-        let result = match answer.await {
-            Ok(result) => result,
+        let limit = TimeLimit::new(Instant::now(), self.config.answer_timeout);
+        let room = tokio::time::timeout_at(limit.ends.into(), self.budget.acquire(size)).await;
+        let permit = room.map_err(|_| Error::Timeout { after: limit.after, sent: false })?;
+        let (publish, outcome) = Publish::new(command, false, limit, Some(permit));
+        self.connection.send(Op::Publish(publish))?;
+        let failure = match outcome.await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(undone)) => undone.failure,
             // The driver answers or fails everything it holds; this is its own end.
-            Err(_) => Err(Failure::Unknown(self.connection.ended().await)),
+            Err(_) => Failure::Unknown(self.connection.ended().await),
         };
-        result.map(drop).map_err(|failure| self.connection.error(failure, timeout))
+        Err(self.connection.error(failure, limit.after))
     }
 
     fn end(&self) {

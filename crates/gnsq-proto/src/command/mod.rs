@@ -105,19 +105,27 @@ impl Command {
                 put_line(out, format_args!("DPUB {topic} {delay_ms}\n"));
                 put_sized(body, out);
             }
-            Self::Mpub { topic, bodies } => {
-                out.put(b"MPUB ");
-                out.put(topic.as_str().as_bytes());
-                out.put(b"\n");
-                let size = mpub_body_size(bodies.len(), bodies.iter().map(Bytes::len).sum());
-                out.reserve(size.min(RESERVE_AT_MOST));
-                out.put(&wire_size(size));
-                out.put(&wire_size(bodies.len()));
-                for body in &**bodies {
-                    put_sized(body, out);
-                }
-            }
+            Self::Mpub { topic, bodies } => encode_mpub(topic, bodies.iter(), out),
         }
+    }
+}
+
+/// Appends an MPUB of messages that are not in one list: as [`Command::Mpub`], and nothing has to be copied for it.
+pub fn encode_mpub<'a>(
+    topic: &TopicName,
+    bodies: impl ExactSizeIterator<Item = &'a Bytes> + Clone,
+    out: &mut Outgoing,
+) {
+    out.put(b"MPUB ");
+    out.put(topic.as_str().as_bytes());
+    out.put(b"\n");
+    let count = bodies.len();
+    let size = mpub_body_size(count, bodies.clone().map(Bytes::len).sum());
+    out.reserve(size.min(RESERVE_AT_MOST));
+    out.put(&wire_size(size));
+    out.put(&wire_size(count));
+    for body in bodies {
+        put_sized(body, out);
     }
 }
 

@@ -83,6 +83,10 @@ impl<W> Answers<W> {
         answer
     }
 
+    pub(super) fn waiters_mut(&mut self) -> impl Iterator<Item = &mut W> {
+        self.queue.iter_mut().filter_map(|answer| answer.waiter.as_mut())
+    }
+
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         self.earliest
     }

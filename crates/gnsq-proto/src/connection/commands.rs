@@ -8,6 +8,7 @@ use crate::command::Command;
 use crate::identify::IdentifyRequest;
 use crate::message::MessageId;
 use crate::name::{ChannelName, TopicName};
+use crate::outgoing::Outgoing;
 use crate::secret::Secret;
 
 impl<W> Connection<W> {
@@ -69,15 +70,27 @@ impl<W> Connection<W> {
     ///
     /// While IDENTIFY is under way, or for another command; that has methods of its own.
     pub fn publish(&mut self, command: &Command, waiter: W, deadline: Option<Instant>) -> Result<(), Rejected<W>> {
-        let allowed = if !matches!(command, Command::Pub { .. } | Command::Dpub { .. } | Command::Mpub { .. }) {
-            Err(StateError { command: "a command other than PUB, DPUB and MPUB", state: "by publish" })
-        } else if matches!(self.phase, Phase::Open | Phase::Subscribed | Phase::Closing) {
-            Ok(())
+        let allowed = if matches!(command, Command::Pub { .. } | Command::Dpub { .. } | Command::Mpub { .. }) {
+            self.expect_publishing()
         } else {
-            Err(self.refuse("a publish"))
+            Err(StateError { command: "a command other than PUB, DPUB and MPUB", state: "by publish" })
         };
         let waiter = Self::admit(allowed, waiter)?;
         self.ask(Asked::Publish, command, waiter, deadline);
+        Ok(())
+    }
+
+    /// Publishes what the waiter itself holds, so that nothing is copied for it: `encode` writes one PUB, DPUB or MPUB.
+    /// The waiter's deadlines are the caller's own, by way of [`waiters_mut`](Self::waiters_mut).
+    ///
+    /// # Errors
+    ///
+    /// While IDENTIFY is under way.
+    pub fn publish_held(&mut self, waiter: W, encode: impl FnOnce(&W, &mut Outgoing)) -> Result<(), Rejected<W>> {
+        let waiter = Self::admit(self.expect_publishing(), waiter)?;
+        encode(&waiter, &mut self.output);
+        let end = self.output.queued();
+        self.answers.push(Answer { asked: Asked::Publish, waiter: Some(waiter), deadline: None, end });
         Ok(())
     }
 
@@ -114,6 +127,21 @@ impl<W> Connection<W> {
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         Command::Req { id, delay_ms }.encode(&mut self.output);
         Ok(self.in_flight.remove(id))
+    }
+
+    /// As [`requeue`](Self::requeue) without a delay, for a message that nobody wants: one that isn't in flight any more was
+    /// answered, or is somebody else's, and nothing is sent. Returns whether it was in flight.
+    ///
+    /// # Errors
+    ///
+    /// When no channel is subscribed.
+    pub fn give_back(&mut self, id: MessageId) -> Result<bool, StateError> {
+        self.expect_subscribed("REQ")?;
+        let known = self.in_flight.remove(id);
+        if known {
+            Command::Req { id, delay_ms: 0 }.encode(&mut self.output);
+        }
+        Ok(known)
     }
 
     /// Asks for more time: the message timeout again from now, up to nsqd's maximum. Returns the new deadline if
@@ -178,6 +206,13 @@ impl<W> Connection<W> {
 
     fn expect(&self, command: &'static str, phase: Phase) -> Result<(), StateError> {
         if self.phase == phase { Ok(()) } else { Err(self.refuse(command)) }
+    }
+
+    fn expect_publishing(&self) -> Result<(), StateError> {
+        match self.phase {
+            Phase::Open | Phase::Subscribed | Phase::Closing => Ok(()),
+            Phase::Identifying | Phase::Switching | Phase::Failed => Err(self.refuse("a publish")),
+        }
     }
 
     fn expect_subscribed(&self, command: &'static str) -> Result<(), StateError> {

@@ -181,6 +181,11 @@ impl<W> Connection<W> {
         self.answers.len()
     }
 
+    /// Who waits for an answer, in the order in which the answers will come. A waiter may be changed: its place stays.
+    pub fn waiters_mut(&mut self) -> impl Iterator<Item = &mut W> {
+        self.answers.waiters_mut()
+    }
+
     /// What nsqd answered to IDENTIFY, once it has, unless it answered a plain `OK`.
     pub fn identified(&self) -> Option<&IdentifyResponse> {
         self.response.as_ref()

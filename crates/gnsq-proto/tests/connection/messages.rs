@@ -154,6 +154,21 @@ fn all_in_flight_are_requeued_at_once() {
 }
 
 #[test]
+fn what_is_given_back_is_requeued_unless_it_was_answered() {
+    let mut dialogue = subscriber();
+    for number in 1..=2 {
+        dialogue.frame(&message_frame(number));
+    }
+    dialogue.connection.finish(id(2)).unwrap();
+    dialogue.sent();
+    assert!(dialogue.connection.give_back(id(1)).unwrap());
+    assert!(!dialogue.connection.give_back(id(1)).unwrap());
+    assert!(!dialogue.connection.give_back(id(2)).unwrap());
+    assert_eq!(dialogue.sent(), [Command::Req { id: id(1), delay_ms: 0 }]);
+    assert_eq!(dialogue.connection.in_flight(), 0);
+}
+
+#[test]
 fn a_publish_and_messages_share_a_connection() {
     let mut dialogue = subscriber();
     dialogue.publish(1);

@@ -24,6 +24,7 @@ pub(super) struct Faults {
     bytes_per_second: Option<u64>,
     corrupt_after: Option<u64>,
     cut_after: Option<u64>,
+    cut_up: Option<u64>,
 }
 
 impl Direction {
@@ -69,6 +70,12 @@ impl Direction {
         self.faults.send_modify(|faults| faults.cut_after = Some(bytes));
     }
 
+    /// Cuts what passes into pieces of 1 byte to 64 KiB, small ones and large ones, each sent on its own. Where the cuts are
+    /// follows from the seed: each connection has the same ones.
+    pub fn cut_up(&self, seed: u64) {
+        self.faults.send_modify(|faults| faults.cut_up = Some(seed));
+    }
+
     /// How many bytes have passed so far, on all connections.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::SeqCst)
@@ -89,6 +96,9 @@ impl Faults {
         let mut piece = waiting;
         if let Some(rate) = self.bytes_per_second {
             piece = piece.min(usize::try_from(rate / PIECES_PER_SECOND).unwrap_or(usize::MAX).max(1));
+        }
+        if let Some(seed) = self.cut_up {
+            piece = piece.min(random_size(seed, passed));
         }
         if let Some(end) = self.cut_after {
             let rest = end.checked_sub(passed).filter(|&rest| rest > 0)?;
@@ -157,6 +167,17 @@ impl Watch {
     }
 }
 
+/// As often a few bytes as thousands; the same for the same seed and offset.
+fn random_size(seed: u64, offset: u64) -> usize {
+    // SplitMix64: neighbouring offsets have nothing in common.
+    let mut random = seed.wrapping_add((offset + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    random = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    random = (random ^ (random >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    random ^= random >> 31;
+    let (bits, value) = (random % 17, random >> 8);
+    1 + usize::try_from(value & ((1 << bits) - 1)).expect("it is below 64 KiB")
+}
+
 /// How finely a throttled line divides a second.
 const PIECES_PER_SECOND: u64 = 100;
 
@@ -184,6 +205,17 @@ mod tests {
         assert_eq!(faults.piece(3, 10), None);
         assert!(!faults.cuts_at(2));
         assert!(faults.cuts_at(3));
+    }
+
+    #[test]
+    fn pieces_have_all_sizes_and_are_the_same_for_the_same_seed() {
+        let sizes = |seed| (0..2000).map(move |offset| random_size(seed, offset));
+        assert!(sizes(7).all(|size| (1..=1 << 16).contains(&size)));
+        assert!(sizes(7).any(|size| size == 1) && sizes(7).any(|size| size > 1 << 15));
+        assert!(sizes(7).eq(sizes(7)) && !sizes(7).eq(sizes(8)));
+        let faults = Faults { cut_up: Some(7), ..Faults::default() };
+        assert_eq!(faults.piece(1, usize::MAX), Some(random_size(7, 1)));
+        assert_eq!(faults.piece(1, 1), Some(1));
     }
 
     #[test]

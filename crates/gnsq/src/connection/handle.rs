@@ -10,12 +10,13 @@ use gnsq_proto::limits::{DEFAULT_MAX_MSG_TIMEOUT, DEFAULT_MSG_TIMEOUT};
 use gnsq_proto::{AuthResponse, ChannelName, Facts, IdentifyResponse, Secret, TopicName};
 use tokio::sync::Notify;
 
+use super::load::Load;
 use super::observer::Observer;
 use super::op::{Ask, Failure, Op, Reply};
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::error::{Error, Result};
-use crate::telemetry::NsqdMeter;
+use crate::telemetry::ConnectionMeter;
 
 /// A connection to one nsqd. Clones are the same connection; what they ask for is done by the driver's task.
 #[derive(Debug, Clone)]
@@ -26,14 +27,18 @@ pub(super) struct Shared {
     pub(super) address: Address,
     pub(super) config: Arc<ConnectionConfig>,
     pub(super) observer: Arc<dyn Observer>,
-    pub(super) meter: Arc<NsqdMeter>,
+    meter: Arc<ConnectionMeter>,
     pub(super) waker: AtomicWaker,
     ops: Mutex<Ops>,
+    load: Load,
     /// The zero of message deadlines.
     epoch: Instant,
     pub(super) identified: OnceLock<IdentifyResponse>,
+    pub(super) subscribed: OnceLock<TopicName>,
     pub(super) in_flight: AtomicU32,
     pub(super) ready: AtomicU32,
+    /// The most that `ready` may become.
+    pub(super) share: AtomicU32,
     /// Whether the share kept it from taking more.
     pub(super) hungry: AtomicBool,
     /// Nanoseconds from `epoch` to the last message; 0 before the first.
@@ -56,7 +61,7 @@ impl Handle {
         address: Address,
         config: Arc<ConnectionConfig>,
         observer: Arc<dyn Observer>,
-        meter: Arc<NsqdMeter>,
+        meter: Arc<ConnectionMeter>,
     ) -> Self {
         Self(Arc::new(Shared {
             address,
@@ -65,10 +70,13 @@ impl Handle {
             meter,
             waker: AtomicWaker::new(),
             ops: Mutex::default(),
+            load: Load::default(),
             epoch: Instant::now(),
             identified: OnceLock::new(),
+            subscribed: OnceLock::new(),
             in_flight: AtomicU32::new(0),
             ready: AtomicU32::new(0),
+            share: AtomicU32::new(0),
             hungry: AtomicBool::new(false),
             last_message: AtomicU64::new(0),
             draining: AtomicBool::new(false),
@@ -82,6 +90,10 @@ impl Handle {
         &self.0.address
     }
 
+    pub(crate) fn meter(&self) -> &ConnectionMeter {
+        &self.0.meter
+    }
+
     pub(crate) fn observer(&self) -> &dyn Observer {
         &*self.0.observer
     }
@@ -89,6 +101,11 @@ impl Handle {
     /// What nsqd granted, once it has.
     pub(crate) fn identified(&self) -> Option<&IdentifyResponse> {
         self.0.identified.get()
+    }
+
+    /// The topic that it is, or is about to be, subscribed to.
+    pub(crate) fn topic(&self) -> Option<&TopicName> {
+        self.0.subscribed.get()
     }
 
     /// How long a message may be held, and how long with touches.
@@ -102,6 +119,11 @@ impl Handle {
             // A server without negotiation uses what it was asked for.
             None => (self.0.config.msg_timeout.unwrap_or(DEFAULT_MSG_TIMEOUT), DEFAULT_MAX_MSG_TIMEOUT),
         }
+    }
+
+    /// How busy it is with publishes.
+    pub(crate) fn load(&self) -> &Load {
+        &self.0.load
     }
 
     pub(crate) fn in_flight(&self) -> u32 {
@@ -120,6 +142,11 @@ impl Handle {
     /// The RDY that nsqd has been told last.
     pub(crate) fn ready_count(&self) -> u32 {
         self.0.ready.load(Ordering::Relaxed)
+    }
+
+    /// How many messages the plan lets it have.
+    pub(crate) fn share(&self) -> u32 {
+        self.0.share.load(Ordering::Relaxed)
     }
 
     pub(crate) fn last_message(&self) -> Option<Instant> {
@@ -143,10 +170,13 @@ impl Handle {
     }
 
     /// Hands `op` to the driver; gives it back when the connection has ended.
-    pub(crate) fn push(&self, op: Op) -> Result<(), Op> {
+    pub(crate) fn push(&self, op: Op) -> Result<(), Box<Op>> {
         let mut ops = self.ops();
         if ops.closed {
-            return Err(op);
+            return Err(Box::new(op));
+        }
+        if matches!(op, Op::Publish(_)) {
+            self.0.load.add_publish();
         }
         let first = ops.queue.is_empty();
         ops.queue.push(op);
@@ -201,7 +231,7 @@ impl Handle {
 
     /// Asks at the call; the future waits for the answer.
     fn ask(&self, ask: Ask) -> impl Future<Output = Result<Bytes>> + Send + use<> {
-        let (reply, answer) = Reply::new(None);
+        let (reply, answer) = Reply::new();
         let timeout = self.0.config.answer_timeout;
         let asked = self.send(Op::Ask(Box::new(ask), reply, Instant::now() + timeout));
         let connection = self.clone();
@@ -219,7 +249,7 @@ impl Handle {
     pub(crate) fn error(&self, failure: Failure, timeout: Duration) -> Error {
         let address = self.address().clone();
         match failure {
-            Failure::Refused(source) => Error::Refused { address, source },
+            Failure::Refused(source) | Failure::RefusedTogether(source) => Error::Refused { address, source },
             Failure::NotSent(cause) => Error::Lost { address, sent: false, cause: Box::new(cause) },
             Failure::Unknown(cause) => Error::Lost { address, sent: true, cause: Box::new(cause) },
             Failure::TimedOut { sent } => Error::Timeout { after: timeout, sent },

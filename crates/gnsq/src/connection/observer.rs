@@ -4,9 +4,10 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gnsq_proto::{AuthResponse, MessageId, ServerError};
+use gnsq_proto::{AuthResponse, Command, MessageId, ServerError};
 
 use super::Handle;
+use super::op::Failure;
 use crate::error::Error;
 use crate::events::{
     AuthEvent, CloseEvent, ErrorEvent, FinishEvent, MessageEvent, RequeueEvent, ResponseEvent, Signals,
@@ -43,6 +44,24 @@ pub(crate) trait Observer: Debug + Send + Sync + 'static {
     /// A message's time ran out before it was answered.
     fn expired(&self) {}
 
+    /// So many messages were sent with one command, since they came or waited together.
+    fn batched(&self, messages: usize) {
+        let _ = messages;
+    }
+
+    /// A publish ends without nsqd's confirmation. Its owner may keep what was to be published; otherwise who asked for it
+    /// gets it back. `after`: the time that it was given.
+    fn undelivered(
+        &self,
+        connection: &Handle,
+        command: Command,
+        failure: &Failure,
+        after: Duration,
+    ) -> Option<Command> {
+        let _ = (connection, failure, after);
+        Some(command)
+    }
+
     /// The connection has ended.
     fn closed(&self) {}
 }
@@ -55,18 +74,31 @@ impl Handle {
                 on_message.emit(|| MessageEvent::new(message));
             }
         }
+        self.meter().received.add(batch.len() as u64);
         self.observer().messages(batch);
     }
 
     pub(crate) fn tell_finished(&self, id: MessageId) {
+        self.meter().finished.add(1);
         self.observer().finished();
-        self.observer().signals().on_finish.emit(|| FinishEvent { nsqd: self.address().clone(), id });
+        let on_finish = &self.observer().signals().on_finish;
+        if on_finish.is_connected()
+            && let Some(topic) = self.topic()
+        {
+            on_finish.emit(|| FinishEvent { nsqd: self.address().clone(), topic: topic.clone(), id });
+        }
     }
 
     pub(crate) fn tell_requeued(&self, id: MessageId, delay: Duration, backoff: bool) {
+        self.meter().requeued.add(1);
         self.observer().requeued(backoff);
-        let nsqd = || self.address().clone();
-        self.observer().signals().on_requeue.emit(|| RequeueEvent { nsqd: nsqd(), id, delay, backoff });
+        let on_requeue = &self.observer().signals().on_requeue;
+        if on_requeue.is_connected()
+            && let Some(topic) = self.topic()
+        {
+            let event = || RequeueEvent { nsqd: self.address().clone(), topic: topic.clone(), id, delay, backoff };
+            on_requeue.emit(event);
+        }
     }
 
     pub(super) fn tell_response(&self, data: &Bytes) {
@@ -80,19 +112,23 @@ impl Handle {
     }
 
     pub(super) fn tell_error(&self, error: &ServerError) {
+        if !error.is_fatal() {
+            self.meter().too_late.add(1);
+        }
         self.observer().error(error);
-        let event = || ErrorEvent { nsqd: self.address().clone(), error: error.clone() };
+        let event = || ErrorEvent { nsqd: self.address().clone(), topic: self.topic().cloned(), error: error.clone() };
         self.observer().signals().on_error.emit(event);
     }
 
     pub(super) fn tell_expired(&self, id: MessageId) {
         tracing::debug!(nsqd = %self.address(), %id, "message timed out unanswered");
+        self.meter().expired.add(1);
         self.observer().expired();
     }
 
     pub(super) fn tell_closed(&self, cause: &Error) {
         self.observer().closed();
-        let event = || CloseEvent { nsqd: self.address().clone(), cause: cause.clone() };
+        let event = || CloseEvent { nsqd: self.address().clone(), topic: self.topic().cloned(), cause: cause.clone() };
         self.observer().signals().on_close.emit(event);
     }
 }

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gnsq_proto::connection::{Loss, StateError};
-use gnsq_proto::{ChannelName, Command, IdentifyRequest, MessageId, Secret, ServerError, TopicName};
+use gnsq_proto::{ChannelName, IdentifyRequest, MessageId, Secret, ServerError, TopicName};
 use tokio::sync::oneshot;
 
-use crate::budget::Permit;
+use super::publish::Publish;
 use crate::error::Error;
 
 /// One request to the driver.
@@ -15,9 +15,10 @@ use crate::error::Error;
 pub(crate) enum Op {
     Finish(MessageId),
     Requeue(MessageId, Duration),
+    /// Requeue it, unless it was answered otherwise.
+    GiveBack(MessageId),
     Touch(MessageId),
-    /// PUB, DPUB or MPUB.
-    Publish(Command, Reply, Instant),
+    Publish(Publish),
     Ask(Box<Ask>, Reply, Instant),
     /// RDY, as given.
     Ready(u32),
@@ -39,17 +40,16 @@ pub(crate) enum Ask {
     StartClose,
 }
 
-/// Where an answer goes. While it lasts, the command counts as outstanding.
+/// Where an answer goes.
 #[derive(Debug)]
-pub(crate) struct Reply {
-    to: oneshot::Sender<Result<Bytes, Failure>>,
-    permit: Option<Permit>,
-}
+pub(crate) struct Reply(oneshot::Sender<Result<Bytes, Failure>>);
 
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Refused(ServerError),
+    /// nsqd refused the command that it shared with others, for one of them or for their sum, and stored nothing.
+    RefusedTogether(ServerError),
     /// The connection ended; nsqd has not carried the command out.
     NotSent(Error),
     /// The connection ended; nsqd may have carried the command out.
@@ -61,31 +61,28 @@ pub(crate) enum Failure {
     State(StateError),
 }
 
+impl Failure {
+    pub(super) fn lost(loss: Loss, cause: &Error) -> Self {
+        match loss {
+            Loss::Refused(error) => Self::Refused(error),
+            Loss::NotSent => Self::NotSent(cause.clone()),
+            Loss::Unknown => Self::Unknown(cause.clone()),
+        }
+    }
+}
+
 impl Reply {
-    pub(crate) fn new(permit: Option<Permit>) -> (Self, oneshot::Receiver<Result<Bytes, Failure>>) {
+    pub(super) fn new() -> (Self, oneshot::Receiver<Result<Bytes, Failure>>) {
         let (to, from) = oneshot::channel();
-        (Self { to, permit }, from)
+        (Self(to), from)
     }
 
-    pub(crate) fn answer(self, answer: Bytes) {
+    pub(super) fn answer(self, answer: Bytes) {
         // Who stopped waiting needs no answer.
-        let _ = self.to.send(Ok(answer));
+        let _ = self.0.send(Ok(answer));
     }
 
-    pub(crate) fn fail(self, failure: Failure) {
-        let _ = self.to.send(Err(failure));
-    }
-
-    /// What it held of the budget, for another attempt.
-    pub(crate) fn into_permit(self) -> Option<Permit> {
-        self.permit
-    }
-
-    pub(crate) fn lose(self, loss: Loss, cause: &Error) {
-        self.fail(match loss {
-            Loss::Refused(error) => Failure::Refused(error),
-            Loss::NotSent => Failure::NotSent(cause.clone()),
-            Loss::Unknown => Failure::Unknown(cause.clone()),
-        });
+    pub(super) fn fail(self, failure: Failure) {
+        let _ = self.0.send(Err(failure));
     }
 }

@@ -16,7 +16,7 @@ use super::op::Op;
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::error::{Error, Result};
-use crate::telemetry::NsqdMeter;
+use crate::telemetry::ConnectionMeter;
 
 /// What the owner of supervised connections does with them.
 pub(crate) trait Session: Debug + Send + Sync + 'static {
@@ -27,7 +27,7 @@ pub(crate) trait Session: Debug + Send + Sync + 'static {
     const WAITS: bool;
 
     /// What is told a recorder of metrics about the connections to one nsqd.
-    fn meter(&self, nsqd: &Address) -> NsqdMeter;
+    fn meter(&self, purpose: &Self::Purpose, nsqd: &Address) -> ConnectionMeter;
 
     /// Who is told what happens on the connection.
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer>;
@@ -43,6 +43,12 @@ pub(crate) trait Session: Debug + Send + Sync + 'static {
 
     /// An attempt to connect has failed.
     fn failed(&self, address: &Address, cause: &Error);
+
+    /// Waits until a connection that has just ended may be followed by another.
+    fn may_renew(&self, purpose: &Self::Purpose, address: &Address) -> impl Future<Output = ()> + Send {
+        let _ = (purpose, address);
+        std::future::ready(())
+    }
 }
 
 /// Connects to one nsqd, and again when the connection ends, after a delay that grows with failures.
@@ -65,7 +71,7 @@ impl<P: Send + Sync> Supervisor<P> {
     pub(crate) async fn run<S: Session<Purpose = P>>(self, session: Arc<S>) {
         let mut backoff = BackoffTimer::new(RECONNECT_RATIO, None, Some(self.max_reconnect_delay));
         let mut rng = fastrand::Rng::new();
-        let meter = Arc::new(session.meter(&self.address));
+        let meter = Arc::new(session.meter(&self.purpose, &self.address));
         // Whether nsqd closed the last connection.
         let mut was_closed = false;
         let mut is_told = false;
@@ -74,6 +80,7 @@ impl<P: Send + Sync> Supervisor<P> {
                 () = self.stop.cancelled() => return,
                 connected = self.connect(&session, &meter) => connected,
             };
+            let was_connected = connected.is_ok();
             match connected {
                 Ok(connection) => {
                     let since = Instant::now();
@@ -106,15 +113,22 @@ impl<P: Send + Sync> Supervisor<P> {
                 }
             }
             backoff.failure();
+            let delay = RECONNECT_FLOOR + backoff.interval(&mut rng);
+            let renewable = async {
+                tokio::time::sleep(delay).await;
+                if was_connected {
+                    session.may_renew(&self.purpose, &self.address).await;
+                }
+            };
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = self.retire.cancelled() => return,
-                () = tokio::time::sleep(RECONNECT_FLOOR + backoff.interval(&mut rng)) => {}
+                () = renewable => {}
             }
         }
     }
 
-    async fn connect<S: Session<Purpose = P>>(&self, session: &Arc<S>, meter: &Arc<NsqdMeter>) -> Result<Handle> {
+    async fn connect<S: Session<Purpose = P>>(&self, session: &Arc<S>, meter: &Arc<ConnectionMeter>) -> Result<Handle> {
         let connection = Handle::open(&self.address, &self.config, session.observer(), meter.clone()).await?;
         // A connection that can't be used, or isn't waited for any more, doesn't stay open.
         let mut guard = CloseOnDrop { connection: &connection, keep: false };

@@ -1,7 +1,5 @@
 //! The options of a consumer.
 
-#[cfg(feature = "http")]
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +9,9 @@ use gnsq_proto::{Backoff, BackoffStrategy, ChannelName, ExponentialBackoff, RdyS
 use tokio_util::sync::CancellationToken;
 
 use super::core::{Core, GiveUp, Settings};
+use super::deliver_at::DeliverAt;
 use super::manager::Manager;
+use super::topics::Topics;
 use super::{Consumer, ConsumerHandle};
 use crate::address::{Address, AddressList};
 use crate::config::{ConnectionConfig, security_options};
@@ -19,13 +19,14 @@ use crate::error::{Error, Result};
 use crate::events::{HandlerError, MessageEvent};
 use crate::fleet::Fleet;
 #[cfg(feature = "http")]
-use crate::fleet::{Discovery, Lookup, LookupdOptions, lookupd_options};
+use crate::fleet::{Discovery, LookupdOptions, lookupd_options};
 use crate::runtime::Io;
 
 /// Makes a [`Consumer`].
 #[must_use = "a builder does nothing until built"]
 pub struct ConsumerBuilder {
-    names: Result<(TopicName, ChannelName)>,
+    topics: Result<Topics>,
+    channel: Result<ChannelName>,
     addresses: AddressList,
     #[cfg(feature = "http")]
     lookupds: LookupdOptions,
@@ -42,20 +43,17 @@ pub struct ConsumerBuilder {
     rdy: RdySettings,
     max_reconnect_delay: Duration,
     shutdown_timeout: Duration,
+    deliver_at: bool,
 }
 
 impl ConsumerBuilder {
-    pub(super) fn new<T, C>(topic: T, channel: C) -> Self
+    pub(super) fn new<C>(topics: Result<Topics>, channel: C) -> Self
     where
-        T: TryInto<TopicName, Error: Into<Error>>,
         C: TryInto<ChannelName, Error: Into<Error>>,
     {
-        let names = topic
-            .try_into()
-            .map_err(Into::into)
-            .and_then(|topic| Ok((topic, channel.try_into().map_err(Into::<Error>::into)?)));
         Self {
-            names,
+            topics,
+            channel: channel.try_into().map_err(Into::into),
             addresses: AddressList::default(),
             #[cfg(feature = "http")]
             lookupds: LookupdOptions::default(),
@@ -72,7 +70,21 @@ impl ConsumerBuilder {
             rdy: RdySettings::default(),
             max_reconnect_delay: Duration::from_secs(15),
             shutdown_timeout: Duration::from_secs(30),
+            deliver_at: false,
         }
+    }
+
+    /// Adds topics, whose messages come from the same channel's name and count against the same
+    /// [`max_in_flight`](Self::max_in_flight); [`Message::topic`](crate::Message::topic) tells them apart. Each topic has a
+    /// connection to each nsqd. To consume all topics of a kind, see [`Consumer::matching`].
+    pub fn topics<T>(mut self, topics: impl IntoIterator<Item = T>) -> Self
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+    {
+        for topic in topics {
+            self.topics = self.topics.and_then(|mut topics| topics.add(topic).map(|()| topics));
+        }
+        self
     }
 
     /// Adds an nsqd to consume from. An address that can't be one makes [`build`](Self::build) fail.
@@ -214,6 +226,22 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Whether messages that say when they are due, as [`Producer::publish_at`](crate::Producer::publish_at) makes them,
+    /// are kept from the handlers until then. One that comes early is requeued, for up to
+    /// [`max_defer`](ConnectionConfig::max_defer) at a time, which has to be no more than nsqd's `--max-req-timeout`. That is
+    /// no failure: no backoff, and those deliveries don't count against [`max_attempts`](Self::max_attempts). nsqd counts
+    /// them, though, in [`Message::attempts`](crate::Message::attempts). How many there were is known to the consumer that
+    /// deferred the message last; another reckons it from the times, and gives the message an attempt too many rather than
+    /// one too few. It reckons too low, and gives the message up too soon, where `max_defer` is more than nsqd's
+    /// `--max-req-timeout`, or nsqd is restarted again and again.
+    ///
+    /// What is due is decided by this computer's clock. Messages without an [envelope](crate::envelope) are due at once.
+    /// Default: no.
+    pub fn deliver_at(mut self, heed: bool) -> Self {
+        self.deliver_at = heed;
+        self
+    }
+
     /// Where the I/O runs. Default: [`Io::Dedicated`], a thread that no handler can block.
     pub fn io(mut self, io: Io) -> Self {
         self.io = io;
@@ -234,11 +262,10 @@ impl ConsumerBuilder {
     pub(crate) fn start(mut self) -> Result<ConsumerHandle> {
         self.check()?;
         self.connection.prepare()?;
-        let (topic, channel) = self.names?;
         let runtime = self.io.handle()?;
         let settings = Settings {
-            topic,
-            channel,
+            topics: self.topics?,
+            channel: self.channel?,
             concurrency: self.concurrency,
             max_attempts: self.max_attempts,
             give_up: self.give_up,
@@ -246,19 +273,21 @@ impl ConsumerBuilder {
             max_requeue_delay: self.max_requeue_delay,
             backoff_on_late_finish: self.backoff_on_late_finish,
             shutdown_timeout: self.shutdown_timeout,
+            deliver_at: self.deliver_at.then(|| DeliverAt::new(self.connection.limits.max_defer)),
         };
         let core = Arc::new(Core::new(settings, self.max_in_flight));
         #[cfg(feature = "http")]
         if !self.lookupds.is_empty() {
-            let question = Lookup { topics: BTreeSet::from([core.settings.topic.clone()]) };
+            let discovery = Discovery::new(core.settings.topics.clone(), self.lookupds, core.board.clone());
             let (stop, core) = (core.shutdown.requested.clone(), core.clone());
-            let tell = move |found| core.tell(|inbox| inbox.found = Some(found));
-            runtime.spawn(Discovery::new(question, self.lookupds).run(stop, tell));
+            runtime.spawn(discovery.run(stop, move || core.changed.notify_one()));
         }
         let stop = CancellationToken::new();
         let mut fleet = Fleet::new(core.clone(), self.connection, self.max_reconnect_delay, runtime.clone(), stop);
         for address in self.addresses.into_vec() {
-            fleet.add(core.settings.topic.clone(), address);
+            for topic in core.settings.topics.named() {
+                fleet.add(topic.clone(), address.clone());
+            }
         }
         let manager = Manager::new(core.clone(), self.rdy, Backoff::from_boxed(self.backoff), fleet);
         runtime.spawn(manager.run());
@@ -266,9 +295,8 @@ impl ConsumerBuilder {
     }
 
     fn check(&self) -> Result<()> {
-        if let Err(error) = &self.names {
-            return Err(error.clone());
-        }
+        self.topics.as_ref().map_err(Clone::clone)?;
+        self.channel.as_ref().map_err(Clone::clone)?;
         let addresses = self.addresses.check()?;
         let refuse = |option, reason: &str| Err(Error::Option { option, reason: reason.to_owned() });
         if self.connection.heartbeat_interval.is_none() {
@@ -280,6 +308,15 @@ impl ConsumerBuilder {
         let found = !self.lookupds.is_empty();
         #[cfg(not(feature = "http"))]
         let found = false;
+        #[cfg(feature = "http")]
+        if matches!(self.topics, Ok(Topics::Matching(_))) {
+            if !addresses.is_empty() {
+                return refuse("nsqd", "a pattern's topics are found through nsqlookupd: name no nsqd");
+            }
+            if !found {
+                return refuse("lookupd", "a pattern's topics are found through nsqlookupd: name at least one");
+            }
+        }
         if addresses.is_empty() && !found {
             return refuse("nsqd", "name at least one nsqd or nsqlookupd");
         }
@@ -295,6 +332,9 @@ impl ConsumerBuilder {
                 return refuse(option, "give from 1 ms to 1 day");
             }
         }
+        if self.deliver_at && self.connection.limits.max_defer < SHORTEST {
+            return refuse("max_defer", "give at least 1 ms, or no message could wait until it is due");
+        }
         if self.shutdown_timeout > LONGEST {
             return refuse("shutdown_timeout", "give at most 1 day");
         }
@@ -305,7 +345,8 @@ impl ConsumerBuilder {
 impl fmt::Debug for ConsumerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConsumerBuilder")
-            .field("names", &self.names)
+            .field("topics", &self.topics)
+            .field("channel", &self.channel)
             .field("addresses", &self.addresses)
             .field("max_in_flight", &self.max_in_flight)
             .field("concurrency", &self.concurrency)

@@ -1,31 +1,35 @@
 //! What the parts of a consumer share.
 
-#[cfg(feature = "http")]
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+#[cfg(feature = "http")]
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use gnsq_proto::{ChannelName, ErrorCode, ServerError, TopicName};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::deliver_at::DeliverAt;
 use super::report::ShutdownReport;
+use super::topics::Topics;
 use crate::address::Address;
 use crate::connection::{Handle, Observer, Session};
 use crate::error::{Error, Result};
 use crate::events::{HandlerError, MessageEvent, Signals};
+#[cfg(feature = "http")]
+use crate::fleet::Board;
 use crate::message::Message;
 use crate::queue::Queue;
-use crate::telemetry::{ConsumerMeter, NsqdMeter};
+use crate::telemetry::{ConnectionMeter, ConsumerMeter};
 
 pub(super) type GiveUp = Arc<dyn Fn(MessageEvent) -> BoxFuture<'static, Result<(), HandlerError>> + Send + Sync>;
 
 /// What a consumer was built with and doesn't change.
 pub(super) struct Settings {
-    pub(super) topic: TopicName,
+    pub(super) topics: Topics,
     pub(super) channel: ChannelName,
     pub(super) concurrency: usize,
     /// 0 for no limit.
@@ -35,6 +39,7 @@ pub(super) struct Settings {
     pub(super) max_requeue_delay: Duration,
     pub(super) backoff_on_late_finish: bool,
     pub(super) shutdown_timeout: Duration,
+    pub(super) deliver_at: Option<DeliverAt>,
 }
 
 #[derive(Debug)]
@@ -53,6 +58,9 @@ pub(super) struct Core {
     /// The inbox, `max_in_flight` or `paused` has changed.
     pub(super) changed: Notify,
     pub(super) connections: Mutex<Vec<Handle>>,
+    /// Where nsqds are, as nsqlookupds say.
+    #[cfg(feature = "http")]
+    pub(super) board: Arc<Board<(TopicName, Address)>>,
     pub(super) shutdown: Shutdown,
 }
 
@@ -63,9 +71,6 @@ pub(super) struct Inbox {
     pub(super) successes: u32,
     pub(super) up: Vec<Handle>,
     pub(super) down: Vec<Handle>,
-    /// Where nsqds are, as nsqlookupd says.
-    #[cfg(feature = "http")]
-    pub(super) found: Option<BTreeSet<(TopicName, Address)>>,
     /// Nobody looks any more.
     pub(super) closed: bool,
 }
@@ -92,7 +97,7 @@ pub(super) struct Shutdown {
 impl Core {
     pub(super) fn new(settings: Settings, max_in_flight: u32) -> Self {
         Self {
-            meter: ConsumerMeter::new(&settings.topic, &settings.channel),
+            meter: ConsumerMeter::new(&settings.topics, &settings.channel),
             settings,
             queue: Queue::default(),
             signals: Signals::default(),
@@ -104,6 +109,8 @@ impl Core {
             inbox: Mutex::default(),
             changed: Notify::new(),
             connections: Mutex::default(),
+            #[cfg(feature = "http")]
+            board: Arc::default(),
             shutdown: Shutdown { requested: CancellationToken::new(), report: watch::Sender::new(None) },
         }
     }
@@ -125,10 +132,15 @@ impl Core {
     /// Whether a message has had all its attempts.
     pub(super) fn is_exhausted(&self, message: &Message) -> bool {
         let most = self.settings.max_attempts;
-        most > 0 && message.attempts() > most
+        most > 0 && message.attempts() > most && self.attempts(message) > most
     }
 
-    pub(super) fn tell(&self, note: impl FnOnce(&mut Inbox)) {
+    /// How often a message was attempted, this time included.
+    pub(super) fn attempts(&self, message: &Message) -> u16 {
+        self.settings.deliver_at.as_ref().map_or_else(|| message.attempts(), |rule| rule.attempts(message))
+    }
+
+    fn tell(&self, note: impl FnOnce(&mut Inbox)) {
         let mut inbox = self.inbox();
         if !inbox.closed {
             note(&mut inbox);
@@ -143,8 +155,8 @@ impl Session for Core {
 
     const WAITS: bool = true;
 
-    fn meter(&self, nsqd: &Address) -> NsqdMeter {
-        self.meter.nsqd(nsqd)
+    fn meter(&self, topic: &TopicName, nsqd: &Address) -> ConnectionMeter {
+        ConnectionMeter::of_consumer(topic, &self.settings.channel, nsqd)
     }
 
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {
@@ -167,6 +179,17 @@ impl Session for Core {
 
     /// What nsqd refused, the connection has told.
     fn failed(&self, _address: &Address, _cause: &Error) {}
+
+    /// Who subscribes to a topic that was just deleted makes it anew. So one that was found by a pattern has to be
+    /// found once more.
+    #[cfg(feature = "http")]
+    async fn may_renew(&self, topic: &TopicName, nsqd: &Address) {
+        if matches!(self.settings.topics, Topics::Matching(_)) {
+            let forgotten = Instant::now() + TIME_TO_FORGET;
+            self.board.hurry();
+            self.board.found_since(&(topic.clone(), nsqd.clone()), forgotten).await;
+        }
+    }
 }
 
 impl Observer for Core {
@@ -176,7 +199,9 @@ impl Observer for Core {
 
     fn messages(&self, batch: &mut Vec<Message>) {
         self.counters.received.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        self.meter.received.add(batch.len() as u64);
+        if let Some(rule) = &self.settings.deliver_at {
+            rule.defer_early(batch);
+        }
         let dropped = self.queue.push(batch) as u64;
         self.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
     }
@@ -187,7 +212,6 @@ impl Observer for Core {
 
     fn finished(&self) {
         self.counters.finished.fetch_add(1, Ordering::Relaxed);
-        self.meter.finished.add(1);
         if self.probing.load(Ordering::Relaxed) {
             self.tell(|inbox| inbox.successes += 1);
         }
@@ -195,7 +219,6 @@ impl Observer for Core {
 
     fn requeued(&self, backoff: bool) {
         self.counters.requeued.fetch_add(1, Ordering::Relaxed);
-        self.meter.requeued.add(1);
         if backoff {
             self.tell(|inbox| inbox.failures += 1);
         }
@@ -204,7 +227,6 @@ impl Observer for Core {
     fn error(&self, error: &ServerError) {
         if !error.is_fatal() {
             self.counters.too_late.fetch_add(1, Ordering::Relaxed);
-            self.meter.too_late.add(1);
         }
         if self.settings.backoff_on_late_finish && *error.code() == ErrorCode::FinFailed {
             self.tell(|inbox| inbox.failures += 1);
@@ -213,17 +235,20 @@ impl Observer for Core {
 
     fn expired(&self) {
         self.counters.expired.fetch_add(1, Ordering::Relaxed);
-        self.meter.expired.add(1);
     }
 }
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
-            .field("topic", &self.topic)
+            .field("topics", &self.topics)
             .field("channel", &self.channel)
             .field("concurrency", &self.concurrency)
             .field("max_attempts", &self.max_attempts)
             .finish_non_exhaustive()
     }
 }
+
+/// How long it may take until nsqlookupd has forgotten a topic of which nsqd has closed the consumers' connections.
+#[cfg(feature = "http")]
+const TIME_TO_FORGET: Duration = Duration::from_millis(500);

@@ -15,7 +15,7 @@ use super::inlet::Inlet;
 use super::report::ShutdownReport;
 use crate::events::{ExceptionEvent, HandlerError, MessageEvent};
 use crate::message::{Lender, Message, Verdict};
-use crate::telemetry::Stopwatch;
+use crate::telemetry::ConnectionMeter;
 
 /// An error by which a handler asks for another delay than the consumer's, or for no backoff.
 ///
@@ -107,28 +107,26 @@ where
     let mut inlet = Inlet::new(core.clone());
     let mut lender = Lender::default();
     while let Some(mut message) = inlet.next().await {
-        let (id, attempts) = (message.id(), message.attempts());
+        let (id, attempts) = (message.id(), core.attempts(&message));
         let listening = core.signals.on_exception.is_connected();
         let event = listening.then(|| MessageEvent::new(&message));
         let loan = lender.lend(&mut message);
-        let watch = Stopwatch::start();
-        let result = AssertUnwindSafe(async { handler(message).await }).catch_unwind().await;
-        core.meter.handler.record_time(watch);
-        let verdict = match result {
+        let verdict = match AssertUnwindSafe(async { handler(message).await }).catch_unwind().await {
             Ok(Ok(())) => Verdict::Finish,
             Ok(Err(error)) => {
                 let error = error.into();
                 let verdict = requeue(&core, attempts, &error);
-                failed(&core, id, event, error);
+                failed(&core, loan.meter(), id, event, error);
                 verdict
             }
             Err(panic) => {
                 let error = panic_text(&*panic).into();
-                failed(&core, id, event, error);
+                failed(&core, loan.meter(), id, event, error);
                 Verdict::Requeue { delay: core.requeue_delay(attempts), backoff: true }
             }
         };
         let now = Instant::now();
+        loan.meter().handler.record_time(inlet.handed_out(), now);
         inlet.set_now(now);
         if let Err(error) = loan.settle(verdict, now) {
             tracing::warn!(%id, %error, "a handled message could not be answered");
@@ -144,11 +142,17 @@ fn requeue(core: &Core, attempts: u16, error: &HandlerError) -> Verdict {
     }
 }
 
-fn failed(core: &Core, id: gnsq_proto::MessageId, event: Option<MessageEvent>, error: HandlerError) {
+fn failed(
+    core: &Core,
+    meter: &ConnectionMeter,
+    id: gnsq_proto::MessageId,
+    event: Option<MessageEvent>,
+    error: HandlerError,
+) {
     if error.is::<Requeue>() {
         return;
     }
-    core.meter.handler_failures.add(1);
+    meter.handler_failures.add(1);
     tracing::warn!(%id, %error, "the handler failed, the message is requeued");
     if let Some(message) = event {
         core.signals.on_exception.emit(|| ExceptionEvent { message, error: Arc::new(error) });

@@ -13,6 +13,10 @@ use super::core::{Core, Inbox};
 use super::report::ShutdownReport;
 use crate::connection::{Handle, Op};
 use crate::fleet::Fleet;
+#[cfg(feature = "http")]
+use crate::{address::Address, fleet::Known};
+#[cfg(feature = "http")]
+use gnsq_proto::TopicName;
 
 /// Does what only one may do: applies the RDY plan and backoff, begins and ends connections.
 pub(super) struct Manager {
@@ -23,12 +27,24 @@ pub(super) struct Manager {
     members: HashMap<ConnectionId, Handle>,
     next_id: u64,
     fleet: Fleet<Core>,
+    #[cfg(feature = "http")]
+    known: tokio::sync::watch::Receiver<Known<(TopicName, Address)>>,
 }
 
 impl Manager {
     pub(super) fn new(core: Arc<Core>, rdy: RdySettings, backoff: Backoff, fleet: Fleet<Core>) -> Self {
         let plan = RdyPlan::new(rdy, core.max_in_flight.load(Ordering::Relaxed));
-        Self { core, plan, backoff, rng: fastrand::Rng::new(), members: HashMap::new(), next_id: 0, fleet }
+        Self {
+            #[cfg(feature = "http")]
+            known: core.board.subscribe(),
+            core,
+            plan,
+            backoff,
+            rng: fastrand::Rng::new(),
+            members: HashMap::new(),
+            next_id: 0,
+            fleet,
+        }
     }
 
     /// Runs until a shutdown is asked for, and through it.
@@ -66,8 +82,8 @@ impl Manager {
             });
         }
         #[cfg(feature = "http")]
-        if let Some(found) = inbox.found {
-            self.fleet.follow(found);
+        if self.known.has_changed().unwrap_or_default() {
+            self.fleet.follow(&self.known.borrow_and_update().found);
         }
         self.fleet.leave_vanished();
         self.backoff.on_timeout(now);

@@ -2,11 +2,14 @@
 
 mod builder;
 mod core;
+mod deliver_at;
 mod handler;
 mod inlet;
 mod manager;
 mod report;
+mod topics;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,9 +22,11 @@ use futures_util::Stream;
 
 pub use self::builder::ConsumerBuilder;
 use self::core::Core;
+pub(crate) use self::deliver_at::whole_millis;
 pub use self::handler::Requeue;
 pub(crate) use self::inlet::Inlet;
 pub use self::report::{ConsumerStats, ShutdownReport};
+use self::topics::Topics;
 use crate::connection::Handle;
 use crate::error::Error;
 #[cfg(feature = "blocking")]
@@ -81,7 +86,41 @@ impl Consumer {
         T: TryInto<TopicName, Error: Into<Error>>,
         C: TryInto<ChannelName, Error: Into<Error>>,
     {
-        ConsumerBuilder::new(topic, channel)
+        let mut topics = Topics::Named(BTreeSet::new());
+        ConsumerBuilder::new(topics.add(topic).map(|()| topics), channel)
+    }
+
+    /// Begins with a pattern: takes the messages of this channel of all topics whose names match, as nsqlookupd knows
+    /// them. The pattern is an expression of the [`regex`](https://docs.rs/regex) crate and may match anywhere in a
+    /// name: use `^` and `$` for a whole one. One that is none makes [`build`](ConsumerBuilder::build) fail.
+    ///
+    /// Each topic has a connection to each of its nsqds, all under one
+    /// [`max_in_flight`](ConsumerBuilder::max_in_flight); where there are more connections than that, they
+    /// [take turns](ConsumerBuilder::turns). A topic that is new is found when the nsqlookupds are asked
+    /// [next](ConsumerBuilder::lookupd_poll_interval). A connection that ends is renewed when they have confirmed, half a
+    /// second later or more, that its nsqd still has the topic: a topic that is deleted stays so.
+    ///
+    /// It needs an nsqlookupd, and takes no nsqd by its address.
+    ///
+    /// ```no_run
+    /// # async fn example() -> gnsq::Result<()> {
+    /// use gnsq::Consumer;
+    ///
+    /// let mut consumer =
+    ///     Consumer::matching(r"^orders\.", "archive").lookupd("http://127.0.0.1:4161").max_in_flight(500).build()?;
+    /// while let Some(message) = consumer.recv().await {
+    ///     println!("{}: {:?}", message.topic(), message.body());
+    ///     message.finish()?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "http")]
+    pub fn matching<C>(pattern: &str, channel: C) -> ConsumerBuilder
+    where
+        C: TryInto<ChannelName, Error: Into<Error>>,
+    {
+        ConsumerBuilder::new(Topics::matching(pattern), channel)
     }
 
     /// The next message; `None` when the consumer has been shut down. Messages whose time has run out are left out,
@@ -120,7 +159,7 @@ impl fmt::Debug for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings = &self.core().settings;
         f.debug_struct("Consumer")
-            .field("topic", &settings.topic)
+            .field("topics", &settings.topics)
             .field("channel", &settings.channel)
             .field("stats", &self.handle.stats())
             .finish_non_exhaustive()
@@ -175,12 +214,12 @@ impl ConsumerHandle {
         self.core.max_in_flight.load(Ordering::Relaxed)
     }
 
-    /// Whether some connection's messages in flight are at 85 % of its RDY or more: a batch that waits for more
-    /// messages should be worked on now, since few may come.
+    /// Whether some connection's messages in flight are at 85 % or more of what it may have by `max_in_flight`: a batch
+    /// that waits for more messages should be worked on now, since few may come.
     pub fn is_starved(&self) -> bool {
         self.core.connections().iter().any(|connection| {
             let in_flight = u64::from(connection.in_flight());
-            in_flight > 0 && in_flight * 100 >= u64::from(connection.ready_count()) * 85
+            in_flight > 0 && in_flight * 100 >= u64::from(connection.share()) * 85
         })
     }
 

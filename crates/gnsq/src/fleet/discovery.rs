@@ -1,7 +1,8 @@
 //! Asks nsqlookupds again and again.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -9,70 +10,84 @@ use futures_util::stream::FuturesUnordered;
 use gnsq_proto::BackoffTimer;
 use tokio_util::sync::CancellationToken;
 
-use super::{LookupdOptions, Question};
+use super::{Board, LookupdOptions, Question};
 use crate::http::{HttpError, LookupdClient};
 
-/// Asks all nsqlookupds at once, again and again, and tells the union of what they know.
+/// Asks all nsqlookupds at once, again and again, and posts the union of what they know.
 pub(crate) struct Discovery<Q: Question> {
     question: Q,
-    clients: Vec<LookupdClient>,
-    /// The last good answer of each, which holds while it gives none.
-    known: Vec<BTreeSet<Q::Found>>,
-    interval: Duration,
-    jitter: f64,
+    options: LookupdOptions,
+    /// The last good answer of each nsqlookupd, which holds while it gives none.
+    known: BTreeMap<String, BTreeSet<Q::Found>>,
+    board: Arc<Board<Q::Found>>,
     rng: fastrand::Rng,
 }
 
 impl<Q: Question> Discovery<Q> {
-    pub(crate) fn new(question: Q, options: LookupdOptions) -> Self {
-        let LookupdOptions { clients, interval, jitter, .. } = options;
-        let known = vec![BTreeSet::new(); clients.len()];
-        Self { question, clients, known, interval, jitter, rng: fastrand::Rng::new() }
+    pub(crate) fn new(question: Q, options: LookupdOptions, board: Arc<Board<Q::Found>>) -> Self {
+        Self { question, options, known: BTreeMap::new(), board, rng: fastrand::Rng::new() }
     }
 
-    /// Runs until `stop`. `tell` is given all that is known, whenever it may have changed.
-    pub(crate) async fn run(mut self, stop: CancellationToken, tell: impl Fn(BTreeSet<Q::Found>) + Send) {
-        let mut soon = BackoffTimer::new(SOON, Some(SOONEST), Some(self.interval));
+    /// Runs until `stop`. `posted` is called when there is something new on the board.
+    pub(crate) async fn run(mut self, stop: CancellationToken, posted: impl Fn() + Send) {
+        let board = self.board.clone();
+        let mut soon = BackoffTimer::new(SOON, Some(SOONEST), Some(self.options.interval));
+        let mut hurried_rounds = 0;
         loop {
-            let Some(satisfied) = stop.run_until_cancelled(self.round(&tell)).await else { return };
-            if satisfied {
+            let Some(satisfied) = stop.run_until_cancelled(self.round(&posted)).await else { return };
+            let mut delay = if satisfied && hurried_rounds == 0 {
                 soon.reset();
+                self.next_round()
             } else {
-                soon.failure();
-            }
-            let delay = if satisfied { self.next_round() } else { soon.interval(&mut self.rng) };
-            if stop.run_until_cancelled(tokio::time::sleep(delay)).await.is_none() {
-                return;
+                soon.failure().interval(&mut self.rng)
+            };
+            hurried_rounds = u32::saturating_sub(hurried_rounds, 1);
+            let asked = Instant::now();
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep_until((asked + delay).into()) => break,
+                    () = board.hurried() => {
+                        if hurried_rounds == 0 {
+                            soon.reset();
+                        }
+                        hurried_rounds = HURRIED_ROUNDS;
+                        delay = delay.min(asked.elapsed() + soon.failure().interval(&mut self.rng));
+                    }
+                }
             }
         }
     }
 
-    /// Asks everyone once, and passes each answer on as it comes: a slow one delays no other. Returns whether all
+    /// Asks everyone once, and posts each answer as it comes: a slow one delays no other. Returns whether all
     /// answered, and something is known.
-    async fn round(&mut self, tell: &(impl Fn(BTreeSet<Q::Found>) + Send)) -> bool {
+    async fn round(&mut self, posted: &(impl Fn() + Send)) -> bool {
+        let began = Instant::now();
         let question = &self.question;
-        let asked = self.clients.iter().enumerate();
+        let asked = self.options.clients.iter();
         let mut answers: FuturesUnordered<_> =
-            asked.map(|(index, client)| async move { (index, ask(question, client).await) }).collect();
+            asked.map(|client| async move { (client, ask(question, client).await) }).collect();
         let mut all_answered = true;
-        while let Some((index, answer)) = answers.next().await {
+        while let Some((client, answer)) = answers.next().await {
             match answer {
                 Ok(known) => {
-                    self.known[index] = known;
-                    tell(self.known.iter().flatten().cloned().collect());
+                    self.known.insert(client.address().to_owned(), known);
+                    self.board.post(self.known.values().flatten().cloned().collect());
+                    posted();
                 }
                 Err(error) => {
                     all_answered = false;
-                    crate::telemetry::lookupd_failed(self.clients[index].address());
-                    tracing::warn!(lookupd = self.clients[index].address(), %error, "nsqlookupd gives no answer");
+                    crate::telemetry::lookupd_failed(client.address());
+                    tracing::warn!(lookupd = client.address(), %error, "nsqlookupd gives no answer");
                 }
             }
         }
-        all_answered && self.known.iter().any(|known| !known.is_empty())
+        self.board.complete(began);
+        all_answered && self.known.values().any(|known| !known.is_empty())
     }
 
     fn next_round(&mut self) -> Duration {
-        self.interval.mul_f64(1.0 + self.jitter * (2.0 * self.rng.f64() - 1.0))
+        self.options.interval.mul_f64(1.0 + self.options.jitter * (2.0 * self.rng.f64() - 1.0))
     }
 }
 
@@ -104,3 +119,6 @@ const SOON: f64 = 0.25;
 
 /// Even a lucky draw asks no more often than this.
 const SOONEST: Duration = Duration::from_millis(50);
+
+/// How many rounds are due sooner where one has to hurry: those of 15 s, about.
+const HURRIED_ROUNDS: u32 = 6;

@@ -1,6 +1,8 @@
 //! The nsqds that a client is connected to: those that were named, and those that are found.
 
 #[cfg(feature = "http")]
+mod board;
+#[cfg(feature = "http")]
 mod discovery;
 #[cfg(feature = "http")]
 mod options;
@@ -19,12 +21,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 #[cfg(feature = "http")]
+pub(crate) use self::board::{Board, Known};
+#[cfg(feature = "http")]
 pub(crate) use self::discovery::Discovery;
 #[cfg(feature = "http")]
 pub(crate) use self::options::{LookupdOptions, lookupd_options};
 #[cfg(feature = "http")]
 #[allow(unused_imports, reason = "producers are to find their nsqds with it")]
-pub(crate) use self::question::{Lookup, Nodes, Nsqd, Question};
+pub(crate) use self::question::{Nodes, Nsqd, Question, usable_address};
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::connection::{Session, Supervisor};
@@ -85,12 +89,12 @@ impl<S: Session> Fleet<S> {
 
     /// Connects to those that were found, and are new.
     #[cfg(feature = "http")]
-    pub(crate) fn follow(&mut self, found: BTreeSet<(S::Purpose, Address)>) {
+    pub(crate) fn follow(&mut self, found: &BTreeSet<(S::Purpose, Address)>) {
         for (key, member) in &mut self.members {
             member.listed = found.contains(key);
         }
         for (purpose, address) in found {
-            self.supervise(purpose, address, false);
+            self.supervise(purpose.clone(), address.clone(), false);
         }
     }
 

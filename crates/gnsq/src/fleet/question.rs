@@ -16,12 +16,6 @@ pub(crate) trait Question: Send + Sync + 'static {
     fn ask(&self, lookupd: &LookupdClient) -> impl Future<Output = Result<BTreeSet<Self::Found>, HttpError>> + Send;
 }
 
-/// Which nsqds have these topics. Tombstoned ones are left out.
-#[derive(Debug)]
-pub(crate) struct Lookup {
-    pub(crate) topics: BTreeSet<TopicName>,
-}
-
 /// Which nsqds there are, to publish to.
 #[derive(Debug)]
 #[allow(dead_code, reason = "producers are to find their nsqds with it")]
@@ -39,20 +33,6 @@ pub(crate) struct Nsqd {
     pub(crate) tombstoned: BTreeSet<TopicName>,
 }
 
-impl Question for Lookup {
-    type Found = (TopicName, Address);
-
-    async fn ask(&self, lookupd: &LookupdClient) -> Result<BTreeSet<Self::Found>, HttpError> {
-        let mut found = BTreeSet::new();
-        for topic in &self.topics {
-            let producers = lookupd.lookup(topic).await?.producers;
-            let addresses = producers.iter().filter_map(|producer| usable_address(lookupd, producer));
-            found.extend(addresses.map(|address| (topic.clone(), address)));
-        }
-        Ok(found)
-    }
-}
-
 impl Question for Nodes {
     type Found = Nsqd;
 
@@ -68,8 +48,9 @@ impl Question for Nodes {
     }
 }
 
-/// One without a port listens on a unix socket, which can't be reached from elsewhere.
-fn usable_address(lookupd: &LookupdClient, producer: &Producer) -> Option<Address> {
+/// Where to reach an nsqd that nsqlookupd knows. One without a port listens on a unix socket, which can't be reached
+/// from elsewhere.
+pub(crate) fn usable_address(lookupd: &LookupdClient, producer: &Producer) -> Option<Address> {
     match producer.tcp_address()?.parse() {
         Ok(address) => Some(address),
         Err(error) => {

@@ -119,7 +119,7 @@ impl<C: HttpClient> HttpClientBuilder<C> {
     }
 
     /// Takes any certificate for the server's, so that anybody on the way can read and change everything. Only for
-    /// trying things out. Default: false.
+    /// trying things out; the log warns of it. Default: false.
     pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
         self.tls.accept_invalid_certificates(accept);
         self

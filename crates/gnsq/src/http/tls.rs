@@ -43,6 +43,13 @@ impl TlsOptions {
             Fault::Certificate(reason) | Fault::Key(reason) => invalid("client_certificate_pem", reason),
             Fault::System(error) => HttpError::Setup { url: base.as_str().to_owned(), source: Box::new(error) },
         })?;
+        if self.accept_invalid && base.is_https() {
+            tracing::warn!(
+                address = base.as_str(),
+                "https takes any certificate for the server's (danger_accept_invalid_certs): \
+                 anybody on the way can read and change everything"
+            );
+        }
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }

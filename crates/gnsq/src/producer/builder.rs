@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::Producer;
 use super::pool::Pool;
 use crate::address::{Address, AddressList};
-use crate::config::{ConnectionConfig, security_options};
+use crate::config::{Batching, ConnectionConfig, security_options};
 use crate::error::{Error, Result};
 use crate::runtime::Io;
 
@@ -41,6 +41,9 @@ pub(super) struct Settings {
     pub(super) max_reconnect_delay: Duration,
     pub(super) max_outstanding: u32,
     pub(super) max_outstanding_bytes: u32,
+    batching: bool,
+    batch_messages: usize,
+    batch_bytes: usize,
 }
 
 impl ProducerBuilder {
@@ -56,6 +59,9 @@ impl ProducerBuilder {
                 max_reconnect_delay: Duration::from_secs(15),
                 max_outstanding: 10_000,
                 max_outstanding_bytes: 64 * 1024 * 1024,
+                batching: true,
+                batch_messages: 1000,
+                batch_bytes: 1024 * 1024,
             },
         }
     }
@@ -123,6 +129,29 @@ impl ProducerBuilder {
         self
     }
 
+    /// Whether messages that are published to one topic at the same time, or while nsqd still owes the topic an answer,
+    /// share a command (MPUB). Nothing waits for others to come: a lone message goes out at once, by itself. Default: yes.
+    ///
+    /// Each keeps its own outcome. nsqd takes the messages of a command one by one: should its disk fail in between,
+    /// the [outcome](Error::outcome_unknown) of all of them is unknown.
+    pub fn batching(mut self, batching: bool) -> Self {
+        self.settings.batching = batching;
+        self
+    }
+
+    /// How many messages may share a command; so many go out without waiting for an answer. Default: 1000.
+    pub fn batch_messages(mut self, count: usize) -> Self {
+        self.settings.batch_messages = count;
+        self
+    }
+
+    /// How many bytes the messages that share a command may have, each counting 4 more; so many go out without waiting for
+    /// an answer. Never more than [`max_body_size`](ConnectionConfig::max_body_size). Default: 1 MiB.
+    pub fn batch_bytes(mut self, bytes: usize) -> Self {
+        self.settings.batch_bytes = bytes;
+        self
+    }
+
     /// Where the I/O runs. Default: [`Io::Current`], the runtime that builds the producer.
     pub fn io(mut self, io: Io) -> Self {
         self.io = io;
@@ -157,6 +186,15 @@ impl ProducerBuilder {
         if settings.max_outstanding_bytes == 0 || settings.max_outstanding_bytes > MAX_PERMITS {
             return refuse("max_outstanding_bytes", "give 1 to 268,435,455");
         }
+        if settings.batch_messages < 2 {
+            return refuse("batch_messages", "give 2 or more, or turn batching off");
+        }
+        if settings.batch_bytes == 0 {
+            return refuse("batch_bytes", "give more than 0, or turn batching off");
+        }
+        let bytes = settings.batch_bytes.min(settings.connection.limits.max_body_size);
+        self.settings.connection.batching =
+            settings.batching.then_some(Batching { messages: settings.batch_messages, bytes });
         let runtime = self.io.handle()?;
         let stop = CancellationToken::new();
         let pool = Pool::start(self.addresses.into_vec(), self.settings, &runtime, stop.clone());

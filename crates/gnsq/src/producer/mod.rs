@@ -2,6 +2,7 @@
 
 mod builder;
 mod pool;
+mod publish_at;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,11 +12,11 @@ use gnsq_proto::TopicName;
 
 pub use self::builder::{ProducerBuilder, Routing};
 use self::pool::Pool;
-use crate::connection::{Failure, Op, Reply};
+use crate::connection::{Failure, Op, Publish, Undone};
 use crate::error::{Error, Result};
 use crate::events::Signals;
 use crate::outbound::Outbound;
-use crate::telemetry::Stopwatch;
+use crate::time_limit::TimeLimit;
 
 /// Publishes messages to one or several nsqds, from any number of tasks at once.
 ///
@@ -128,43 +129,51 @@ impl Producer {
     }
 
     async fn send(&self, outbound: Outbound) -> Result<()> {
-        let watch = Stopwatch::start();
+        let began = Instant::now();
         let mut unknown = None;
-        let mut outcome = self.attempt(outbound, &mut unknown).await;
+        let mut outcome = self.attempt(outbound, began, &mut unknown).await;
         if let Some(earlier) = unknown {
             // The last attempt surely published nothing, but one before it may have.
             outcome = outcome.map_err(|last| if last.outcome_unknown() { last } else { earlier });
         }
-        self.pool.meter.published(&outcome, watch);
+        self.pool.meter.published(&outcome, began);
         outcome
     }
 
     /// Tries until an nsqd has confirmed it, or nothing can be tried any more. An attempt before the last whose outcome is
     /// unknown leaves its error in `unknown`.
-    async fn attempt(&self, Outbound { command, size }: Outbound, unknown: &mut Option<Error>) -> Result<()> {
+    async fn attempt(
+        &self,
+        Outbound { mut command, size }: Outbound,
+        began: Instant,
+        unknown: &mut Option<Error>,
+    ) -> Result<()> {
         let settings = &self.pool.settings;
-        let timeout = settings.publish_timeout;
-        let deadline = Instant::now() + timeout;
-        let mut permit = Some(self.pool.admit(size, deadline).await?);
+        let limit = TimeLimit::new(began, settings.publish_timeout);
+        let mut shares = true;
+        let mut permit = Some(self.pool.admit(size, limit.ends).await?);
         loop {
-            let connection = self.pool.pick(deadline).await?;
-            let (reply, answer) = Reply::new(permit.take());
-            if let Err(op) = connection.push(Op::Publish(command.clone(), reply, deadline)) {
-                // It ended just now, and will leave the pool. The permit goes on to the next.
-                if let Op::Publish(_, reply, _) = op {
-                    permit = reply.into_permit();
-                }
+            let connection = self.pool.pick(limit.ends).await?;
+            let (publish, outcome) = Publish::new(command, shares, limit, permit.take());
+            if let Err(op) = connection.push(Op::Publish(publish)) {
                 self.pool.remove(&connection);
+                // It ended just now, and will leave the pool. The permit goes on to the next.
+                let Op::Publish(publish) = *op else { return Err(connection.end()) };
+                (command, permit) = publish.into_parts();
                 continue;
             }
-            let failure = match answer.await {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(failure)) => failure,
+            let undone = match outcome.await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(undone)) => undone,
                 // The connection's task answers or fails everything it holds; this is its own end.
-                Err(_) => Failure::Unknown(connection.ended().await),
+                Err(_) => Undone { failure: Failure::Unknown(connection.ended().await), command: None, permit: None },
             };
-            let again = match &failure {
+            let again = match &undone.failure {
                 Failure::NotSent(_) => true,
+                Failure::RefusedTogether(_) => {
+                    shares = false;
+                    true
+                }
                 Failure::Refused(error) => {
                     error.code().is_retryable()
                         && (settings.retry_unknown || *error.code() != gnsq_proto::ErrorCode::MpubFailed)
@@ -172,17 +181,19 @@ impl Producer {
                 Failure::Unknown(_) => settings.retry_unknown,
                 Failure::TimedOut { .. } | Failure::State(_) => false,
             };
-            let error = connection.error(failure, timeout);
-            if !again || Instant::now() >= deadline || self.pool.is_closed() {
+            let error = connection.error(undone.failure, limit.after);
+            let (Some(again), true) =
+                (undone.command, again && !limit.is_over(Instant::now()) && !self.pool.is_closed())
+            else {
                 return Err(error);
-            }
+            };
+            (command, permit) = (again, undone.permit);
             tracing::debug!(nsqd = %connection.address(), %error, "publishing elsewhere");
             if error.outcome_unknown() {
                 *unknown = Some(error);
             }
             // The connection is about to leave the pool, but may not have yet.
             self.pool.remove(&connection);
-            permit = Some(self.pool.admit(size, deadline).await?);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::budget::{Budget, Permit};
 use crate::connection::{Handle, Observer, Session, Supervisor};
 use crate::error::{Error, Result};
 use crate::events::Signals;
-use crate::telemetry::{NsqdMeter, ProducerMeter};
+use crate::telemetry::{ConnectionMeter, ProducerMeter};
 
 /// Connects to every nsqd, and knows which are connected.
 #[derive(Debug)]
@@ -151,8 +151,8 @@ impl Session for Pool {
 
     const WAITS: bool = false;
 
-    fn meter(&self, nsqd: &Address) -> NsqdMeter {
-        self.meter.nsqd(nsqd)
+    fn meter(&self, (): &(), nsqd: &Address) -> ConnectionMeter {
+        ConnectionMeter::of_producer(nsqd)
     }
 
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {

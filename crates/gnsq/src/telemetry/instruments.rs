@@ -78,18 +78,33 @@ impl Histogram {
         Self(metrics::histogram!(name, labels.0.clone()))
     }
 
-    /// Records the seconds since the watch was started.
-    pub(crate) fn record_time(&self, watch: Stopwatch) {
-        self.0.record(watch.0.elapsed());
+    /// Records the seconds between.
+    pub(crate) fn record_time(&self, from: Instant, to: Instant) {
+        self.0.record(to.saturating_duration_since(from));
+    }
+
+    /// Records the seconds from then to now.
+    pub(crate) fn record_since(&self, from: Instant) {
+        self.0.record(Since(from));
+    }
+
+    /// Records a number of things.
+    pub(crate) fn record_count(&self, count: usize) {
+        self.0.record(u32::try_from(count).unwrap_or(u32::MAX));
     }
 }
 
-/// A time that is measured only where it is of use: the clock is no small part of a message's cost.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Stopwatch(Instant);
+impl Default for Histogram {
+    fn default() -> Self {
+        Self(metrics::Histogram::noop())
+    }
+}
 
-impl Stopwatch {
-    pub(crate) fn start() -> Self {
-        Self(Instant::now())
+/// A time whose end is read only where there is a recorder: the clock is no small part of a message's cost.
+struct Since(Instant);
+
+impl metrics::IntoF64 for Since {
+    fn into_f64(self) -> f64 {
+        self.0.elapsed().as_secs_f64()
     }
 }

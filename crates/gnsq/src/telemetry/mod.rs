@@ -6,9 +6,10 @@ mod instruments;
 #[path = "nothing.rs"]
 mod instruments;
 
+use std::time::Instant;
+
 use gnsq_proto::{ChannelName, TopicName};
 
-pub(crate) use self::instruments::Stopwatch;
 use self::instruments::{Counter, Histogram, Labels, Level};
 use crate::address::Address;
 use crate::error::{Error, Result};
@@ -49,55 +50,24 @@ names! {
     describe_counter LOOKUPD_FAILURES = "gnsq_lookupd_failures_total", Count, "Questions to nsqlookupd without an answer";
     describe_counter PUBLISHES = "gnsq_producer_publishes_total", Count, "Publishes, by how they ended";
     describe_histogram PUBLISH = "gnsq_producer_publish_seconds", Seconds, "How long publishes took, retries included";
+    describe_histogram BATCH = "gnsq_producer_batch_messages", Count, "Messages that went out with one command";
     describe_gauge PRODUCER_CONNECTED = "gnsq_producer_connections", Count, "Connections to nsqds in use";
     describe_counter PRODUCER_CONNECTS = "gnsq_producer_connects_total", Count, "Connections that came into use";
     describe_counter PRODUCER_CONNECT_FAILURES = "gnsq_producer_connect_failures_total", Count, "Attempts to connect that failed";
 }
 
-/// What a consumer tells.
+/// What a consumer tells as a whole.
 #[derive(Debug)]
 pub(crate) struct ConsumerMeter {
-    labels: Labels,
-    pub(crate) received: Counter,
-    pub(crate) finished: Counter,
-    pub(crate) requeued: Counter,
-    pub(crate) expired: Counter,
-    pub(crate) too_late: Counter,
-    pub(crate) given_up: Counter,
-    pub(crate) handler_failures: Counter,
-    pub(crate) handler: Histogram,
     pub(crate) backing_off: Level,
 }
 
 impl ConsumerMeter {
-    pub(crate) fn new(topic: &TopicName, channel: &ChannelName) -> Self {
+    /// `topics`: the names, or the pattern.
+    pub(crate) fn new(topics: &impl ToString, channel: &ChannelName) -> Self {
         describe();
-        let labels = Labels::default().with("topic", topic).with("channel", channel);
-        let counter = |name| Counter::new(name, &labels);
-        Self {
-            received: counter(RECEIVED),
-            finished: counter(FINISHED),
-            requeued: counter(REQUEUED),
-            expired: counter(EXPIRED),
-            too_late: counter(TOO_LATE),
-            given_up: counter(GIVEN_UP),
-            handler_failures: counter(FAILURES),
-            handler: Histogram::new(HANDLER, &labels),
-            backing_off: Level::new(BACKING_OFF, &labels),
-            labels,
-        }
-    }
-
-    /// The meter of one nsqd's connection.
-    pub(crate) fn nsqd(&self, nsqd: &Address) -> NsqdMeter {
-        let labels = self.labels.with("nsqd", nsqd);
-        NsqdMeter {
-            connects: Counter::new(CONSUMER_CONNECTS, &labels),
-            connect_failures: Counter::new(CONSUMER_CONNECT_FAILURES, &labels),
-            connected: Level::new(CONSUMER_CONNECTED, &labels),
-            in_flight: Level::new(IN_FLIGHT, &labels),
-            ready: Level::new(READY, &labels),
-        }
+        let labels = Labels::default().with("topic", topics).with("channel", channel);
+        Self { backing_off: Level::new(BACKING_OFF, &labels) }
     }
 }
 
@@ -125,7 +95,7 @@ impl ProducerMeter {
     }
 
     /// A publish has ended.
-    pub(crate) fn published(&self, outcome: &Result<()>, watch: Stopwatch) {
+    pub(crate) fn published(&self, outcome: &Result<()>, began: Instant) {
         let ending = match outcome {
             Ok(()) => &self.ok,
             Err(error) if error.outcome_unknown() => &self.unknown,
@@ -133,34 +103,66 @@ impl ProducerMeter {
             Err(_) => &self.not_sent,
         };
         ending.add(1);
-        self.time.record_time(watch);
-    }
-
-    /// The meter of one nsqd's connection.
-    #[allow(clippy::unused_self, reason = "as a consumer's")]
-    pub(crate) fn nsqd(&self, nsqd: &Address) -> NsqdMeter {
-        let labels = Labels::default().with("nsqd", nsqd);
-        NsqdMeter {
-            connects: Counter::new(PRODUCER_CONNECTS, &labels),
-            connect_failures: Counter::new(PRODUCER_CONNECT_FAILURES, &labels),
-            connected: Level::new(PRODUCER_CONNECTED, &labels),
-            ..NsqdMeter::default()
-        }
+        self.time.record_since(began);
     }
 }
 
 /// What is told of one nsqd's connection, and of those that follow it. The default tells nothing.
 #[derive(Debug, Default)]
-pub(crate) struct NsqdMeter {
+pub(crate) struct ConnectionMeter {
     pub(crate) connects: Counter,
     pub(crate) connect_failures: Counter,
     pub(crate) connected: Level,
     pub(crate) in_flight: Level,
     pub(crate) ready: Level,
+    pub(crate) received: Counter,
+    pub(crate) finished: Counter,
+    pub(crate) requeued: Counter,
+    pub(crate) expired: Counter,
+    pub(crate) too_late: Counter,
+    pub(crate) given_up: Counter,
+    pub(crate) handler_failures: Counter,
+    pub(crate) handler: Histogram,
+    pub(crate) batches: Histogram,
+}
+
+impl ConnectionMeter {
+    pub(crate) fn of_consumer(topic: &TopicName, channel: &ChannelName, nsqd: &Address) -> Self {
+        let all = Labels::default().with("topic", topic).with("channel", channel);
+        let one = all.with("nsqd", nsqd);
+        let counter = |name| Counter::new(name, &all);
+        Self {
+            connects: Counter::new(CONSUMER_CONNECTS, &one),
+            connect_failures: Counter::new(CONSUMER_CONNECT_FAILURES, &one),
+            connected: Level::new(CONSUMER_CONNECTED, &one),
+            in_flight: Level::new(IN_FLIGHT, &one),
+            ready: Level::new(READY, &one),
+            received: counter(RECEIVED),
+            finished: counter(FINISHED),
+            requeued: counter(REQUEUED),
+            expired: counter(EXPIRED),
+            too_late: counter(TOO_LATE),
+            given_up: counter(GIVEN_UP),
+            handler_failures: counter(FAILURES),
+            handler: Histogram::new(HANDLER, &all),
+            batches: Histogram::default(),
+        }
+    }
+
+    pub(crate) fn of_producer(nsqd: &Address) -> Self {
+        let labels = Labels::default().with("nsqd", nsqd);
+        Self {
+            connects: Counter::new(PRODUCER_CONNECTS, &labels),
+            connect_failures: Counter::new(PRODUCER_CONNECT_FAILURES, &labels),
+            connected: Level::new(PRODUCER_CONNECTED, &labels),
+            batches: Histogram::new(BATCH, &Labels::default()),
+            ..Self::default()
+        }
+    }
 }
 
 /// A question to an nsqlookupd came to nothing.
-#[cfg(feature = "http")]
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "nobody asks without"))]
 pub(crate) fn lookupd_failed(lookupd: &str) {
     Counter::new(LOOKUPD_FAILURES, &Labels::default().with("lookupd", lookupd)).add(1);
 }

@@ -41,7 +41,8 @@ pub(crate) fn is_refusal_of_client(error: &rustls::Error) -> bool {
 #[cfg(feature = "tls")]
 pub(crate) fn advice(error: &std::io::Error) -> &'static str {
     use rustls::CertificateError::{
-        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, Other, UnknownIssuer,
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+        NotValidYetContext, Other, UnknownIssuer,
     };
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
 
@@ -57,6 +58,9 @@ pub(crate) fn advice(error: &std::io::Error) -> &'static str {
             ": its certificate is for another name; connect to that one, or name it (server_name)"
         }
         InvalidCertificate(Expired | ExpiredContext { .. }) => ": its certificate has to be renewed",
+        InvalidCertificate(NotValidYet | NotValidYetContext { .. }) => {
+            ": its certificate's time has not begun; compare the clocks of both sides"
+        }
         AlertReceived(AlertDescription::CertificateRequired) => {
             ": it wants a certificate of this client (client_certificate_file)"
         }

@@ -129,6 +129,20 @@ async fn a_full_connection_is_starved() {
     connection.expect_command(&format!("FIN {}", text(ONE))).await;
 }
 
+#[tokio::test]
+async fn a_quiet_connection_is_not_starved_by_its_small_rdy() {
+    let peer = ScriptedPeer::bind().await;
+    let mut consumer = plain_consumer(&[&peer]).low_latency(true).max_in_flight(10).build().unwrap();
+    let handle = consumer.handle().clone();
+    let mut connection = ready(&peer, 1).await;
+    connection.send_message(ONE, 1, 1, b"body").await;
+    let message = within(consumer.recv()).await.unwrap();
+    assert!(!handle.is_starved(), "nine more may come");
+    handle.set_max_in_flight(1);
+    eventually(DEADLINE, "no more to come", async || handle.is_starved().then_some(())).await;
+    drop(message);
+}
+
 /// nsqd with an endless backlog: sends as many messages as RDY allows.
 struct Nsqd {
     connection: PeerConnection,

@@ -13,7 +13,7 @@ use super::{SHORT, body, connected};
 #[tokio::test]
 async fn answers_belong_to_publishes_in_their_order() {
     let peer = ScriptedPeer::bind().await;
-    let producer = producer(&[&peer]).build().unwrap();
+    let producer = producer(&[&peer]).batching(false).build().unwrap();
     let mut connection = identified(&peer).await;
     let mut tasks: BTreeMap<String, JoinHandle<gnsq::Result<()>>> =
         (0..20).map(|number| (number.to_string(), publishing(&producer, number.to_string()))).collect();

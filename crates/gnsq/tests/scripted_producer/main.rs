@@ -4,6 +4,7 @@
 mod common;
 
 mod answers;
+mod batching;
 mod connections;
 mod ends;
 mod room;

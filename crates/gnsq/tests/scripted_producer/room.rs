@@ -27,7 +27,7 @@ async fn a_publish_that_found_no_room_in_time_was_not_sent() {
 #[tokio::test]
 async fn no_more_than_max_outstanding_are_on_their_way() {
     let peer = ScriptedPeer::bind().await;
-    let producer = producer(&[&peer]).max_outstanding(2).build().unwrap();
+    let producer = producer(&[&peer]).max_outstanding(2).batching(false).build().unwrap();
     let mut connection = identified(&peer).await;
     let tasks: Vec<_> = (0..5).map(|number| publishing(&producer, number.to_string())).collect();
     for on_the_way in [2, 1, 1, 1] {

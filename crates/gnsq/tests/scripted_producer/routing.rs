@@ -24,7 +24,7 @@ async fn what_was_not_carried_out_goes_to_another_nsqd_once() {
         ("E_AUTH_FIRST", false),
         ("E_AUTH_ERROR", false),
     ] {
-        let mut pair = Pair::new(|builder| builder.routing(Routing::FirstHealthy)).await;
+        let mut pair = Pair::new(|builder| builder.routing(Routing::FirstHealthy).batching(false)).await;
         let tasks = pair.publish_to_first(3).await;
         pair.first.send_error(&format!("{code} why")).await;
 
@@ -54,7 +54,8 @@ async fn what_was_not_carried_out_goes_to_another_nsqd_once() {
 #[tokio::test]
 async fn what_is_unknown_goes_nowhere_unless_that_was_chosen() {
     for retry in [false, true] {
-        let mut pair = Pair::new(|builder| builder.routing(Routing::FirstHealthy).retry_unknown(retry)).await;
+        let first = |builder: gnsq::ProducerBuilder| builder.routing(Routing::FirstHealthy).batching(false);
+        let mut pair = Pair::new(|builder| first(builder).retry_unknown(retry)).await;
         let tasks = pair.publish_to_first(2).await;
         pair.first.close().await;
         if retry {

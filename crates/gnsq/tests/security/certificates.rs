@@ -18,6 +18,7 @@ pub(crate) struct Authority {
     pub(crate) certificate: String,
     key: KeyPair,
     params: CertificateParams,
+    files: TempDir,
 }
 
 impl Identity {
@@ -55,7 +56,14 @@ impl Authority {
         let mut params = named(&format!("authority-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
-        Self { certificate: params.self_signed(&key).unwrap().pem(), key, params }
+        let certificate = params.self_signed(&key).unwrap().pem();
+        let authority = Self { certificate, key, params, files: tempfile::tempdir().unwrap() };
+        std::fs::write(authority.certificate_path(), &authority.certificate).unwrap();
+        authority
+    }
+
+    pub(crate) fn certificate_path(&self) -> PathBuf {
+        Path::join(self.files.path(), "authority.pem")
     }
 
     /// A server's certificate for a name or IP address.
@@ -70,15 +78,17 @@ impl Authority {
         self.sign(&params)
     }
 
+    /// One whose time begins in 2200.
+    pub(crate) fn future_server(&self, name: &str) -> Identity {
+        let mut params = named(name);
+        params.not_before = rcgen::date_time_ymd(2200, 1, 1);
+        self.sign(&params)
+    }
+
     pub(crate) fn client(&self, name: &str) -> Identity {
         let mut params = named(name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(&params)
-    }
-
-    /// Its certificate in a file, beside a key of no meaning.
-    pub(crate) fn as_files(&self) -> Identity {
-        Identity::new(self.certificate.clone(), String::new())
     }
 
     fn sign(&self, params: &CertificateParams) -> Identity {

@@ -5,31 +5,32 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use gnsq::{ConnectionConfig, Consumer, Error, Producer, TlsConfig};
+use gnsq::{ConnectionConfig, Consumer, Error, Producer};
 use gnsq_testkit::{Nsqd, Proxy};
 
-use super::certificates::{Authority, Identity};
+use super::certificates::Authority;
 use super::common::within;
-use super::{cause, connect, tls_nsqd};
+use super::server::Kind;
+use super::{LOCALHOST, cause, connect, trusting};
 
 /// An nsqd behind a proxy, and every way to speak to it.
 struct Setup {
     nsqd: Nsqd,
     authority: Authority,
-    _server: Identity,
 }
 
 impl Setup {
     async fn start() -> Self {
         let authority = Authority::new();
-        let server = authority.server("127.0.0.1");
-        let nsqd = tls_nsqd(&server).arg("--tls-required=false").start().await;
-        Self { nsqd, authority, _server: server }
+        let server = authority.server(LOCALHOST);
+        let options = Kind::Real.tls_nsqd(&server).tls_not_required();
+        let super::Nsqd::Real(nsqd) = options.start().await else { unreachable!("it was asked for") };
+        Self { nsqd, authority }
     }
 
     fn layers(&self) -> [ConnectionConfig; 5] {
         let config = ConnectionConfig::new;
-        let tls = || config().tls(TlsConfig::new().ca_certificate_pem(self.authority.certificate.as_str()));
+        let tls = || config().tls(trusting(&self.authority));
         [config().snappy(true), config().deflate(1), tls(), tls().snappy(true), tls().deflate(6)]
     }
 }

@@ -11,7 +11,8 @@ use tracing::{Event, Metadata, Subscriber, span};
 
 use super::certificates::Authority;
 use super::common::{reply_with, within};
-use super::{connect, identify, last_failure, tls_nsqd};
+use super::server::Kind;
+use super::{LOCALHOST, connect, identify, last_failure};
 
 /// All events of this thread, of every level, as text.
 #[derive(Clone, Default)]
@@ -60,20 +61,32 @@ impl Subscriber for Log {
 async fn to_trust_everyone_is_warned_of() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.clone());
-    let server = Authority::new().server("127.0.0.1");
-    let nsqd = tls_nsqd(&server).start().await;
+    let server = Authority::new().server(LOCALHOST);
+    let nsqd = Kind::Real.tls_nsqd(&server).start().await;
     let anyone = ConnectionConfig::new().tls(TlsConfig::new().danger_accept_invalid_certs(true));
     identify(&nsqd, anyone).await.unwrap();
     let text = log.text();
     assert!(text.contains("WARN") && text.contains("danger_accept_invalid_certs"), "{text}");
 }
 
+#[test]
+fn an_http_client_that_trusts_everyone_warns_of_it() {
+    let builder = |address| gnsq::NsqdHttpClient::builder(address).danger_accept_invalid_certs(true);
+    for (address, warned) in [("https://127.0.0.1:4152", true), ("http://127.0.0.1:4151", false)] {
+        let log = Log::default();
+        let _guard = tracing::subscriber::set_default(log.clone());
+        builder(address).build().unwrap();
+        let text = log.text();
+        assert_eq!(text.contains("WARN") && text.contains("danger_accept_invalid_certs"), warned, "{address}: {text}");
+    }
+}
+
 #[tokio::test]
 async fn a_certificate_that_is_not_trusted_is_warned_of_with_what_to_do() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.clone());
-    let server = Authority::new().server("127.0.0.1");
-    let nsqd = tls_nsqd(&server).start().await;
+    let server = Authority::new().server(LOCALHOST);
+    let nsqd = Kind::Real.tls_nsqd(&server).start().await;
     last_failure(&nsqd, ConnectionConfig::new().tls(TlsConfig::new())).await;
     let text = log.text();
     assert!(text.contains("WARN") && text.contains("give its authority (ca_certificate_file)"), "{text}");

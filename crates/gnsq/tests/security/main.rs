@@ -1,6 +1,6 @@
-//! TLS, compression and AUTH, with the real nsqd and with peers that misbehave.
+//! TLS, compression and AUTH, with the real nsqd, the embedded one, and peers that misbehave.
 
-#![cfg(all(feature = "tls", feature = "snappy", feature = "deflate"))]
+#![cfg(all(feature = "http", feature = "tls", feature = "snappy", feature = "deflate"))]
 #![allow(clippy::unwrap_used, reason = "the helpers are part of the tests")]
 
 mod auth;
@@ -9,28 +9,35 @@ mod certificates;
 #[path = "../common/mod.rs"]
 mod common;
 mod compression;
-mod embedded;
+mod cuts;
+mod expired_grants;
 mod handshake;
+mod https;
 mod layers;
 mod logs;
+mod server;
 mod tls;
+mod tls_peer;
+mod versions;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use gnsq::{Address, ConnectionConfig, Consumer, Error, IdentifyResponse, Io, NsqdTcpClient, Producer};
-use gnsq_testkit::{Nsqd, NsqdBuilder};
+use gnsq::{Address, ConnectionConfig, Consumer, Error, IdentifyResponse, Io, NsqdTcpClient, Producer, TlsConfig};
 use serde_json::Value;
 
-use self::certificates::Identity;
+use self::certificates::Authority;
 use self::common::within;
+use self::server::Nsqd;
 
-/// An nsqd that shows this certificate, and answers plain HTTP whatever it demands of TCP.
-fn tls_nsqd(identity: &Identity) -> NsqdBuilder {
-    Nsqd::builder()
-        .arg(format!("--tls-cert={}", identity.certificate_path().display()))
-        .arg(format!("--tls-key={}", identity.key_path().display()))
-        .arg("--tls-required=tcp-https")
+/// Who lives where the nsqds of the tests do.
+const LOCALHOST: &str = "127.0.0.1";
+
+/// A delay between attempts that no test has to wait for.
+const SOON: Duration = Duration::from_millis(50);
+
+fn trusting(authority: &Authority) -> TlsConfig {
+    TlsConfig::new().ca_certificate_pem(authority.certificate.as_str())
 }
 
 async fn connect(address: impl Into<Address>, config: ConnectionConfig) -> NsqdTcpClient {
@@ -63,11 +70,12 @@ async fn last_failure(nsqd: &Nsqd, config: ConnectionConfig) -> Error {
 /// Publishes all of these, with all of them outstanding at once, and consumes them again; returns what nsqd then tells of
 /// the consumer.
 async fn round_trip(nsqd: &Nsqd, config: &ConnectionConfig, bodies: &[Bytes]) -> Value {
-    let clients = exchange(&nsqd.tcp_address().into(), config, bodies).await;
-    let stats = nsqd.stats().await;
-    let client = stats["topics"][0]["channels"][0]["clients"][0].clone();
-    close(clients).await;
-    nsqd.wait_for_channel("t", "c", |channel| channel.depth == 0 && channel.in_flight_count == 0).await;
+    let (producer, consumer) = exchange(&nsqd.address(), config, bodies).await;
+    let client = nsqd.topic("t").await["channels"][0]["clients"][0].take();
+    let report = within(consumer.handle().shutdown()).await;
+    assert!(report.unconfirmed.is_empty(), "{report:?}");
+    within(producer.close()).await;
+    nsqd.wait_until_drained("t").await;
     client
 }
 
@@ -90,10 +98,4 @@ async fn exchange(address: &Address, config: &ConnectionConfig, bodies: &[Bytes]
     received.sort_unstable();
     assert!(received == expected, "something else came back");
     (producer, consumer)
-}
-
-async fn close((producer, consumer): (Producer, Consumer)) {
-    let report = within(consumer.handle().shutdown()).await;
-    assert!(report.unconfirmed.is_empty(), "{report:?}");
-    within(producer.close()).await;
 }

@@ -1,8 +1,11 @@
 //! The task that moves a connection's bytes.
 
+mod lanes;
 mod ops;
+mod publishes;
 mod transfer;
 mod upgrade;
+mod waiter;
 
 use std::io;
 use std::pin::Pin;
@@ -15,8 +18,10 @@ use gnsq_proto::connection::{Connection, ConnectionError, Event};
 use gnsq_proto::{MessageId, ReadyWindow};
 use tokio::time::Sleep;
 
+use self::lanes::Lanes;
+use self::waiter::Waiter;
 use super::handle::Handle;
-use super::op::{Failure, Op, Reply};
+use super::op::{Failure, Op};
 use super::read_size::ReadSize;
 use super::stream::Stream;
 use crate::error::Error;
@@ -29,7 +34,7 @@ use crate::message::{Message, Times};
 pub(super) struct Driver {
     handle: Handle,
     stream: Stream,
-    protocol: Connection<Reply>,
+    protocol: Connection<Waiter>,
     window: ReadyWindow,
     /// The highest RDY that was ever sent.
     most_ready: u32,
@@ -38,6 +43,9 @@ pub(super) struct Driver {
     repeated_since: Instant,
     /// Taken from the handle, to be done.
     ops: Vec<Op>,
+    lanes: Lanes,
+    /// No publish's time is over earlier than this. Kept as a bound, so that neither sending nor answering has to search.
+    publishes_until: Option<Instant>,
     /// Received, to be handed on.
     batch: Vec<Message>,
     read_size: ReadSize,
@@ -74,6 +82,8 @@ impl Driver {
             repeated: 0,
             repeated_since: now,
             ops: Vec::new(),
+            lanes: Lanes::default(),
+            publishes_until: None,
             batch: Vec::new(),
             read_size: ReadSize::new(),
             timer: Box::pin(tokio::time::sleep_until(now.into())),
@@ -115,6 +125,7 @@ impl Driver {
 
     fn round(&mut self, cx: &mut Context<'_>, now: &mut Instant) -> Result<Step, Error> {
         self.do_ops(*now);
+        self.send_due(*now);
         self.write(cx, *now)?;
         if self.may_shut(*now) {
             self.shut(cx)?;
@@ -153,6 +164,10 @@ impl Driver {
                     {
                         break Err(error);
                     }
+                    if times.is_none() && self.handle.topic().is_none() {
+                        let text = "a message came before a channel was subscribed: this is no nsqd";
+                        break Err(self.io_error(io::Error::new(io::ErrorKind::InvalidData, text)));
+                    }
                     let times = *times.get_or_insert_with(|| Times::new(&self.handle, now, deadline));
                     self.batch.push(Message::new(frame, self.handle.clone(), times));
                 }
@@ -185,10 +200,10 @@ impl Driver {
         Err(self.io_error(io::Error::new(io::ErrorKind::InvalidData, text)))
     }
 
-    fn event(&mut self, event: Event<Reply>, now: Instant) -> Result<(), Error> {
+    fn event(&mut self, event: Event<Waiter>, now: Instant) -> Result<(), Error> {
         let shared = self.handle.shared();
         match event {
-            Event::Answer(reply, answer) => {
+            Event::Answer(waiter, answer) => {
                 if let Some(sent) = self.identify_sent.take() {
                     self.window.set_round_trip(now - sent);
                     if let Some(response) = self.protocol.identified() {
@@ -197,17 +212,18 @@ impl Driver {
                     }
                 }
                 self.handle.tell_response(&answer);
-                if let Some(reply) = reply {
-                    reply.answer(answer);
+                if let Some(waiter) = waiter {
+                    self.answered(&waiter, now);
+                    waiter.answer(answer);
                 }
             }
             Event::TooLate(error) => self.handle.tell_error(&error),
             // What hasn't left by now still will, unless the connection ends before: nobody can take it back.
-            Event::TimedOut { waiter, .. } => waiter.fail(Failure::TimedOut { sent: true }),
+            Event::TimedOut { waiter: Waiter::Ask(reply), .. } => reply.fail(Failure::TimedOut { sent: true }),
             Event::Expired(id) => self.handle.tell_expired(id),
             Event::Upgrade(upgrade) => self.upgrade(upgrade, now)?,
-            // Taken by the caller.
-            Event::Message { .. } => {}
+            // Taken by the caller; and the protocol knows of no deadlines of publishes.
+            Event::Message { .. } | Event::TimedOut { .. } => {}
         }
         Ok(())
     }
@@ -245,7 +261,7 @@ impl Driver {
         {
             self.most_ready = self.most_ready.max(ready);
             self.handle.shared().ready.store(ready, Ordering::Relaxed);
-            self.handle.shared().meter.ready.set(ready);
+            self.handle.meter().ready.set(ready);
         }
         if let Some(facts) = self.window.poll_report() {
             self.handle.shared().hungry.fetch_or(facts.hungry, Ordering::Relaxed);
@@ -258,6 +274,7 @@ impl Driver {
         let config = &self.handle.shared().config;
         let next = [
             self.protocol.next_timeout(),
+            self.publishes_until,
             self.window.next_timeout(),
             self.stalled.map(|since| since + config.write_timeout),
             self.handshake_until,
@@ -284,6 +301,7 @@ impl Driver {
             return Err(self.io_error(io::Error::new(io::ErrorKind::TimedOut, text)));
         }
         self.check_handshake(now)?;
+        self.time_out_publishes(now);
         let in_flight = self.protocol.in_flight();
         self.protocol.handle_timeout(now).map_err(|error| self.protocol_error(error))?;
         self.events(now)?;
@@ -300,7 +318,7 @@ impl Driver {
         let shared = self.handle.shared();
         let in_flight = count(self.protocol.in_flight());
         shared.in_flight.store(in_flight, Ordering::Relaxed);
-        shared.meter.in_flight.set(in_flight);
+        self.handle.meter().in_flight.set(in_flight);
         if in_flight == 0 && shared.draining.load(Ordering::Relaxed) && shared.draining.swap(false, Ordering::SeqCst) {
             shared.drained.notify_waiters();
         }
@@ -332,12 +350,17 @@ impl Driver {
         }
         // Closed before anyone is told, so that who tries again doesn't meet this connection.
         let undone = self.handle.close(cause.clone());
-        for (reply, loss) in self.protocol.fail() {
-            reply.lose(loss, cause);
+        for (waiter, loss) in self.protocol.fail() {
+            waiter.lose(loss, cause, &self.handle);
+        }
+        for publish in self.lanes.clear() {
+            publish.fail(Failure::NotSent(cause.clone()), &self.handle);
         }
         for op in undone {
-            if let Op::Publish(_, reply, _) | Op::Ask(_, reply, _) = op {
-                reply.fail(Failure::NotSent(cause.clone()));
+            match op {
+                Op::Publish(publish) => publish.fail(Failure::NotSent(cause.clone()), &self.handle),
+                Op::Ask(_, reply, _) => reply.fail(Failure::NotSent(cause.clone())),
+                _ => {}
             }
         }
         tracing::debug!(nsqd = %self.handle.address(), %cause, "connection ended");

@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::waiter::Waiter;
 use super::{Driver, count};
-use crate::connection::op::{Ask, Failure, Op, Reply};
+use crate::connection::op::{Ask, Op, Reply};
 
 impl Driver {
     pub(super) fn do_ops(&mut self, now: Instant) {
@@ -31,13 +32,10 @@ impl Driver {
         let result = match op {
             Op::Finish(id) => self.protocol.finish(id).map(drop),
             Op::Requeue(id, delay) => self.protocol.requeue(id, delay.min(LONGEST_DELAY)).map(drop),
+            Op::GiveBack(id) => self.protocol.give_back(id).map(drop),
             Op::Touch(id) => self.protocol.touch(id, now).map(drop),
-            Op::Publish(command, reply, deadline) => {
-                if deadline <= now {
-                    reply.fail(Failure::TimedOut { sent: false });
-                } else if let Err(rejected) = self.protocol.publish(&command, reply, Some(deadline)) {
-                    rejected.waiter.fail(Failure::State(rejected.reason));
-                }
+            Op::Publish(publish) => {
+                self.publish(publish, now);
                 Ok(())
             }
             Op::Ask(ask, reply, deadline) => {
@@ -50,6 +48,7 @@ impl Driver {
                 self.protocol.ready(ready)
             }
             Op::Share(share) => {
+                self.handle.shared().share.store(share, Ordering::Relaxed);
                 self.window.set_share(now, share);
                 Ok(())
             }
@@ -70,20 +69,28 @@ impl Driver {
     }
 
     fn ask(&mut self, ask: Ask, reply: Reply, deadline: Instant, now: Instant) {
+        let reply = Waiter::Ask(reply);
         let result = match ask {
             Ask::Identify(request) => {
                 self.identify_sent = Some(now);
                 self.protocol.identify(request, reply, Some(deadline))
             }
             Ask::Auth(secret) => self.protocol.auth(secret, reply, Some(deadline)),
-            Ask::Subscribe(topic, channel) => self.protocol.subscribe(topic, channel, reply, Some(deadline)),
+            Ask::Subscribe(topic, channel) => {
+                let subscribed = self.protocol.subscribe(topic.clone(), channel, reply, Some(deadline));
+                if subscribed.is_ok() {
+                    // Set once: a connection subscribes once.
+                    let _ = self.handle.shared().subscribed.set(topic);
+                }
+                subscribed
+            }
             Ask::StartClose => {
                 self.window.set_share(now, 0);
                 self.protocol.start_close(reply, Some(deadline))
             }
         };
         if let Err(rejected) = result {
-            rejected.waiter.fail(Failure::State(rejected.reason));
+            rejected.waiter.reject(rejected.reason, &self.handle);
         }
     }
 }

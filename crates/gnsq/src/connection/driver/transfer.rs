@@ -42,7 +42,8 @@ impl Driver {
     /// Whether nothing more will have to be sent: all is sent and answered, and no message can come that would have to be
     /// given back. nsqd would hold it until its timeout.
     pub(super) fn may_shut(&mut self, now: Instant) -> bool {
-        if self.closing.is_none() || !self.protocol.output().is_empty() || self.protocol.outstanding() > 0 {
+        let nothing_to_send = self.protocol.output().is_empty() && self.lanes.waiting() == 0;
+        if self.closing.is_none() || !nothing_to_send || self.protocol.outstanding() > 0 {
             return false;
         }
         if self.most_ready == 0 {

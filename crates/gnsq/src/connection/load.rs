@@ -1,0 +1,45 @@
+//! How busy a connection is with publishes.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Counted where it happens and read where a publish looks for a connection: figures to compare, not to rely on.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    /// Publishes that were handed to the driver and have no outcome yet.
+    publishes: AtomicU32,
+    /// Publishes that were confirmed.
+    confirmed: AtomicU64,
+    /// Nanoseconds of the connection's epoch: since when an answer is due and none comes. 0: none is due.
+    due_since: AtomicU64,
+}
+
+impl Load {
+    pub(super) fn add_publish(&self) {
+        self.publishes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many have their outcome.
+    pub(super) fn remove_publishes(&self, count: u32) {
+        self.publishes.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_confirmed(&self, count: u32) {
+        self.confirmed.fetch_add(count.into(), Ordering::Relaxed);
+    }
+
+    /// An answer is due; the time counts from the first such call after an answer.
+    pub(super) fn await_answer(&self, nanos: u64) {
+        if self.due_since() == 0 {
+            self.due_since.store(nanos.max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// An answer came; `more`: others are due.
+    pub(super) fn answered(&self, nanos: u64, more: bool) {
+        self.due_since.store(if more { nanos.max(1) } else { 0 }, Ordering::Relaxed);
+    }
+
+    pub(crate) fn due_since(&self) -> u64 {
+        self.due_since.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,89 @@
+//! A publish in the hands of a connection.
+
+use bytes::Bytes;
+use gnsq_proto::{Command, TopicName};
+use tokio::sync::oneshot;
+
+use super::handle::Handle;
+use super::op::Failure;
+use crate::budget::Permit;
+use crate::time_limit::TimeLimit;
+
+/// What is to be published, until when, and who is told how it went.
+#[derive(Debug)]
+pub(crate) struct Publish {
+    /// PUB, DPUB or MPUB.
+    command: Command,
+    /// Whether it may share an MPUB with others.
+    shares: bool,
+    limit: TimeLimit,
+    to: oneshot::Sender<Result<(), Undone>>,
+    /// While it lasts, the publish counts as outstanding.
+    permit: Option<Permit>,
+}
+
+/// A publish that was not confirmed, back with who asked for it: nothing was copied for another attempt.
+#[derive(Debug)]
+pub(crate) struct Undone {
+    pub(crate) failure: Failure,
+    /// `None` when the connection's owner has kept it.
+    pub(crate) command: Option<Command>,
+    pub(crate) permit: Option<Permit>,
+}
+
+impl Publish {
+    pub(crate) fn new(
+        command: Command,
+        shares: bool,
+        limit: TimeLimit,
+        permit: Option<Permit>,
+    ) -> (Self, oneshot::Receiver<Result<(), Undone>>) {
+        let (to, from) = oneshot::channel();
+        (Self { command, shares, limit, to, permit }, from)
+    }
+
+    pub(crate) fn command(&self) -> &Command {
+        &self.command
+    }
+
+    pub(super) fn limit(&self) -> TimeLimit {
+        self.limit
+    }
+
+    pub(super) fn topic(&self) -> Option<&TopicName> {
+        match &self.command {
+            Command::Pub { topic, .. } | Command::Dpub { topic, .. } | Command::Mpub { topic, .. } => Some(topic),
+            _ => None,
+        }
+    }
+
+    /// The message, if it may share an MPUB with others.
+    pub(super) fn shared_body(&self) -> Option<&Bytes> {
+        match &self.command {
+            Command::Pub { body, .. } if self.shares => Some(body),
+            _ => None,
+        }
+    }
+
+    /// The message of a publish that shares an MPUB.
+    pub(super) fn body(&self) -> &Bytes {
+        self.shared_body().expect("only what has a shared body is put into a lane")
+    }
+
+    /// Takes it back from a connection that didn't take it.
+    pub(crate) fn into_parts(self) -> (Command, Option<Permit>) {
+        (self.command, self.permit)
+    }
+
+    pub(super) fn confirm(self) {
+        // Before the answer, so that who has it doesn't count any more.
+        drop(self.permit);
+        // Who stopped waiting needs no answer.
+        let _ = self.to.send(Ok(()));
+    }
+
+    pub(super) fn fail(self, failure: Failure, connection: &Handle) {
+        let command = connection.observer().undelivered(connection, self.command, &failure, self.limit.after);
+        let _ = self.to.send(Err(Undone { failure, command, permit: self.permit }));
+    }
+}
