@@ -65,6 +65,7 @@ mod tls;
 
 pub use address::{Address, AddressError, DEFAULT_NSQD_TCP_PORT};
 pub use config::ConnectionConfig;
+pub use connection::{ConnectionStats, Dialer};
 pub use consumer::{Consumer, ConsumerBuilder, ConsumerHandle, ConsumerStats, Requeue, ShutdownReport};
 pub use envelope::Envelope;
 pub use error::{Error, Result};
@@ -76,14 +77,17 @@ pub use events::{
 pub use gnsq_proto::connection::{ConnectionError, StateError};
 pub use gnsq_proto::frame::FrameError;
 pub use gnsq_proto::{
-    AuthResponse, BackoffStrategy, BackoffTimer, ChannelName, ErrorCode, ExponentialBackoff, IdentifyResponse,
-    LimitError, MessageId, NameError, PublishLimits, Secret, ServerError, TopicName,
+    AuthResponse, BackoffStrategy, BackoffTimer, ChannelName, Difference, ErrorCode, ExponentialBackoff,
+    IdentifyResponse, LimitError, MessageId, NameError, PublishLimits, Secret, ServerError, TopicName,
 };
 #[cfg(feature = "http")]
 pub use http::{HttpError, LookupdClient, NsqdHttpClient};
 pub use message::Message;
 pub use nsqd::NsqdTcpClient;
-pub use producer::{Producer, ProducerBuilder, Routing};
+pub use producer::{
+    BreakerState, CloseReport, NsqdStats, Producer, ProducerBuilder, ProducerStats, PublishOptions, Routing,
+    Undelivered, WhenDisconnected,
+};
 pub use runtime::Io;
 #[cfg(feature = "tls")]
 pub use tls::{TlsConfig, TlsVersion};

@@ -8,11 +8,12 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use gnsq_proto::limits::{DEFAULT_MAX_MSG_TIMEOUT, DEFAULT_MSG_TIMEOUT};
 use gnsq_proto::{AuthResponse, ChannelName, Facts, IdentifyResponse, Secret, TopicName};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::load::Load;
 use super::observer::Observer;
-use super::op::{Ask, Failure, Op, Reply};
+use super::op::{Ask, Confirm, Failure, Op, Reply};
+use super::stats::Counts;
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::error::{Error, Result};
@@ -31,6 +32,7 @@ pub(super) struct Shared {
     pub(super) waker: AtomicWaker,
     ops: Mutex<Ops>,
     load: Load,
+    counts: Counts,
     /// The zero of message deadlines.
     epoch: Instant,
     pub(super) identified: OnceLock<IdentifyResponse>,
@@ -71,6 +73,7 @@ impl Handle {
             waker: AtomicWaker::new(),
             ops: Mutex::default(),
             load: Load::default(),
+            counts: Counts::default(),
             epoch: Instant::now(),
             identified: OnceLock::new(),
             subscribed: OnceLock::new(),
@@ -119,6 +122,18 @@ impl Handle {
             // A server without negotiation uses what it was asked for.
             None => (self.0.config.msg_timeout.unwrap_or(DEFAULT_MSG_TIMEOUT), DEFAULT_MAX_MSG_TIMEOUT),
         }
+    }
+
+    pub(super) fn config(&self) -> &ConnectionConfig {
+        &self.0.config
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.0.counts
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.0.epoch.elapsed()
     }
 
     /// How busy it is with publishes.
@@ -229,14 +244,38 @@ impl Handle {
         self.ask(Ask::StartClose)
     }
 
+    /// Sends `op`, a FIN, REQ or TOUCH, at the call; the future waits until nsqd has carried it out.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be sent: the connection's end.
+    pub(crate) fn confirm(&self, op: Op) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
+        let (reply, answer) = Reply::new();
+        let timeout = self.0.config.answer_timeout;
+        self.send(Op::Confirm(Box::new(Confirm { op, reply, deadline: Instant::now() + timeout })))?;
+        let answer = self.answer(answer, timeout);
+        Ok(async move { answer.await.map(drop) })
+    }
+
     /// Asks at the call; the future waits for the answer.
     fn ask(&self, ask: Ask) -> impl Future<Output = Result<Bytes>> + Send + use<> {
         let (reply, answer) = Reply::new();
         let timeout = self.0.config.answer_timeout;
         let asked = self.send(Op::Ask(Box::new(ask), reply, Instant::now() + timeout));
-        let connection = self.clone();
+        let answer = self.answer(answer, timeout);
         async move {
             asked?;
+            answer.await
+        }
+    }
+
+    fn answer(
+        &self,
+        answer: oneshot::Receiver<Result<Bytes, Failure>>,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Bytes>> + Send + use<> {
+        let connection = self.clone();
+        async move {
             match answer.await {
                 Ok(result) => result.map_err(|failure| connection.error(failure, timeout)),
                 // The driver answers or fails everything it holds; this is its own end.

@@ -36,6 +36,9 @@ pub(crate) trait Observer: Debug + Send + Sync + 'static {
         let _ = backoff;
     }
 
+    /// A finish came too late by this side's clock, and was not sent.
+    fn late_finish(&self) {}
+
     /// nsqd refused something: a FIN, REQ or TOUCH that came too late, or what ends the connection.
     fn error(&self, error: &ServerError) {
         let _ = error;

@@ -108,21 +108,21 @@ where
     let mut lender = Lender::default();
     while let Some(mut message) = inlet.next().await {
         let (id, attempts) = (message.id(), core.attempts(&message));
-        let listening = core.signals.on_exception.is_connected();
+        let listening = core.signals.on_exception.is_connected() || core.settings.requeue_policy.is_some();
         let event = listening.then(|| MessageEvent::new(&message));
         let loan = lender.lend(&mut message);
         let verdict = match AssertUnwindSafe(async { handler(message).await }).catch_unwind().await {
             Ok(Ok(())) => Verdict::Finish,
             Ok(Err(error)) => {
                 let error = error.into();
-                let verdict = requeue(&core, attempts, &error);
+                let verdict = requeue(&core, attempts, event.as_ref(), &error);
                 failed(&core, loan.meter(), id, event, error);
                 verdict
             }
             Err(panic) => {
-                let error = panic_text(&*panic).into();
-                failed(&core, loan.meter(), id, event, error);
-                Verdict::Requeue { delay: core.requeue_delay(attempts), backoff: true }
+                let delay = core.requeue_delay(attempts, event.as_ref());
+                failed(&core, loan.meter(), id, event, panic_text(&*panic).into());
+                Verdict::Requeue { delay, backoff: true }
             }
         };
         let now = Instant::now();
@@ -134,10 +134,10 @@ where
     }
 }
 
-fn requeue(core: &Core, attempts: u16, error: &HandlerError) -> Verdict {
+fn requeue(core: &Core, attempts: u16, message: Option<&MessageEvent>, error: &HandlerError) -> Verdict {
     let asked = error.downcast_ref::<Requeue>();
     Verdict::Requeue {
-        delay: asked.and_then(|asked| asked.delay).unwrap_or_else(|| core.requeue_delay(attempts)),
+        delay: asked.and_then(|asked| asked.delay).unwrap_or_else(|| core.requeue_delay(attempts, message)),
         backoff: !asked.is_some_and(|asked| asked.neutral),
     }
 }

@@ -39,11 +39,16 @@ impl Inlet {
             }
             let polled = self.core.queue.poll_pop(&mut self.place, cx);
             let now = self.now.take().filter(|_| polled.is_ready()).unwrap_or_else(Instant::now);
-            let Some(message) = ready!(polled) else { return Poll::Ready(None) };
+            let Some(mut message) = ready!(polled) else { return Poll::Ready(None) };
             if message.expired_at(now) {
                 // nsqd has given it to someone else by now.
                 drop(message);
-            } else if self.core.is_exhausted(&message) {
+                continue;
+            }
+            if self.core.settings.auto_touch {
+                self.core.touching.keep(&mut message, now);
+            }
+            if self.core.is_exhausted(&message) {
                 self.giving_up = Some(give_up(self.core.clone(), message).boxed());
             } else {
                 self.handed_out = now;
@@ -87,6 +92,7 @@ async fn give_up(core: Arc<Core>, message: Message) {
     let consent = match &core.settings.give_up {
         None => Ok(()),
         Some(handler) => {
+            let event = event.clone();
             let outcome = AssertUnwindSafe(async { handler(event).await }).catch_unwind().await;
             outcome.unwrap_or_else(|_| Err("the give-up handler panicked".into()))
         }
@@ -100,7 +106,7 @@ async fn give_up(core: Arc<Core>, message: Message) {
         }
         Err(error) => {
             tracing::warn!(%id, attempts, %error, "the give-up handler failed, the message is requeued");
-            let delay = core.requeue_delay(attempts);
+            let delay = core.requeue_delay(attempts, Some(&event));
             message.requeue(delay)
         }
     };

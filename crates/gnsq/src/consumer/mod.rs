@@ -8,6 +8,7 @@ mod inlet;
 mod manager;
 mod report;
 mod topics;
+mod touching;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,6 +18,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 #[cfg(feature = "blocking")]
 use std::time::Duration;
+use std::time::Instant;
 
 use futures_util::Stream;
 
@@ -27,7 +29,7 @@ pub use self::handler::Requeue;
 pub(crate) use self::inlet::Inlet;
 pub use self::report::{ConsumerStats, ShutdownReport};
 use self::topics::Topics;
-use crate::connection::Handle;
+use crate::connection::{ConnectionStats, Handle};
 use crate::error::Error;
 #[cfg(feature = "blocking")]
 use crate::events::HandlerError;
@@ -241,6 +243,7 @@ impl ConsumerHandle {
             connections: connections.len(),
             in_flight: connections.iter().map(Handle::in_flight).sum(),
             queued: self.core.queue.len(),
+            bytes: self.core.load.as_ref().map_or(0, |load| load.held()),
             ready: connections.iter().map(Handle::ready_count).sum(),
             backing_off: self.core.backing_off.load(Ordering::Relaxed),
             received: counters.received.load(Ordering::Relaxed),
@@ -250,6 +253,12 @@ impl ConsumerHandle {
             too_late: counters.too_late.load(Ordering::Relaxed),
             given_up: counters.given_up.load(Ordering::Relaxed),
         }
+    }
+
+    /// Each connection, at this moment.
+    pub fn connections(&self) -> Vec<ConnectionStats> {
+        let connections = self.core.connections().clone();
+        connections.iter().map(Handle::stats).collect()
     }
 
     /// What happens, as it happens.
@@ -287,5 +296,12 @@ impl ConsumerHandle {
     fn set_paused(&self, paused: bool) {
         self.core.paused.store(paused, Ordering::Relaxed);
         self.core.changed.notify_one();
+    }
+}
+
+async fn sleep_until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
     }
 }

@@ -30,6 +30,9 @@ pub struct ConsumerStats {
     pub in_flight: u32,
     /// Of these, the ones that wait for a handler.
     pub queued: usize,
+    /// What the bodies of the messages weigh that were received and not dropped yet. 0 without a
+    /// [limit](crate::ConsumerBuilder::max_in_flight_bytes): they aren't weighed then.
+    pub bytes: u64,
     /// All connections' RDY together.
     pub ready: u32,
     /// Whether backoff holds messages back.
