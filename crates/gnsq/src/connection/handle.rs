@@ -17,6 +17,7 @@ use super::stats::Counts;
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::error::{Error, Result};
+use crate::telemetry::ConnectionMeter;
 
 /// A connection to one nsqd. Clones are the same connection; what they ask for is done by the driver's task.
 #[derive(Debug, Clone)]
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) address: Address,
     pub(super) config: Arc<ConnectionConfig>,
     pub(super) observer: Arc<dyn Observer>,
+    meter: Arc<ConnectionMeter>,
     pub(super) waker: AtomicWaker,
     ops: Mutex<Ops>,
     load: Load,
@@ -57,11 +59,17 @@ struct Ops {
 }
 
 impl Handle {
-    pub(super) fn new(address: Address, config: Arc<ConnectionConfig>, observer: Arc<dyn Observer>) -> Self {
+    pub(super) fn new(
+        address: Address,
+        config: Arc<ConnectionConfig>,
+        observer: Arc<dyn Observer>,
+        meter: Arc<ConnectionMeter>,
+    ) -> Self {
         Self(Arc::new(Shared {
             address,
             config,
             observer,
+            meter,
             waker: AtomicWaker::new(),
             ops: Mutex::default(),
             load: Load::default(),
@@ -83,6 +91,10 @@ impl Handle {
 
     pub(crate) fn address(&self) -> &Address {
         &self.0.address
+    }
+
+    pub(crate) fn meter(&self) -> &ConnectionMeter {
+        &self.0.meter
     }
 
     pub(crate) fn observer(&self) -> &dyn Observer {
@@ -341,6 +353,8 @@ impl Handle {
             std::mem::take(&mut ops.queue)
         };
         self.0.in_flight.store(0, Ordering::Relaxed);
+        self.0.meter.in_flight.set(0);
+        self.0.meter.ready.set(0);
         self.0.ended.notify_waiters();
         self.0.drained.notify_waiters();
         rest
