@@ -5,6 +5,8 @@
 //! - [`NsqdTcpClient`] is one connection, with every command of the protocol.
 #![cfg_attr(feature = "http", doc = "- [`NsqdHttpClient`] and [`LookupdClient`] are the daemons' HTTP interfaces.")]
 #![cfg_attr(feature = "blocking", doc = "- [`blocking`] has producer and consumer for programs without async.")]
+//! - [`contrib`] has batches, a queue for several tasks, and what keeps messages that failed too often; [`envelope`] puts
+//!   headers and a trace's context in front of a body.
 //! - [`ConnectionConfig`] holds the options that all connections have in common, [`Error`] tells what went wrong,
 //!   [`Signals`] tell what happens.
 //!

@@ -152,6 +152,18 @@ impl Producer {
         wait(&self.runtime, self.inner.publish_deferred(topic, body, delay))?
     }
 
+    /// Publishes one message that is due at `time`, however far away that is.
+    ///
+    /// # Errors
+    ///
+    /// As [`gnsq::Producer::publish_at`](crate::Producer::publish_at), and [`Error::WouldBlock`].
+    pub fn publish_at<T>(&self, topic: T, body: impl Into<Envelope>, time: SystemTime) -> Result<()>
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+    {
+        wait(&self.runtime, self.inner.publish_at(topic, body, time))?
+    }
+
     /// Publishes several messages to one topic with one command; returns when nsqd has confirmed them.
     ///
     /// # Errors

@@ -91,6 +91,7 @@ pub(super) struct Counters {
     pub(super) received: AtomicU64,
     pub(super) finished: AtomicU64,
     pub(super) requeued: AtomicU64,
+    pub(super) deferred: AtomicU64,
     pub(super) expired: AtomicU64,
     pub(super) too_late: AtomicU64,
     pub(super) given_up: AtomicU64,
@@ -226,7 +227,8 @@ impl Observer for Core {
     fn messages(&self, batch: &mut Vec<Message>) {
         self.counters.received.fetch_add(batch.len() as u64, Ordering::Relaxed);
         if let Some(rule) = &self.settings.deliver_at {
-            rule.defer_early(batch);
+            let deferred = rule.defer_early(batch) as u64;
+            self.counters.deferred.fetch_add(deferred, Ordering::Relaxed);
         }
         if let Some(load) = &self.load {
             for message in &mut *batch {

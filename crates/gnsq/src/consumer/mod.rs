@@ -254,6 +254,7 @@ impl ConsumerHandle {
             received: counters.received.load(Ordering::Relaxed),
             finished: counters.finished.load(Ordering::Relaxed),
             requeued: counters.requeued.load(Ordering::Relaxed),
+            deferred: counters.deferred.load(Ordering::Relaxed),
             expired: counters.expired.load(Ordering::Relaxed),
             too_late: counters.too_late.load(Ordering::Relaxed),
             given_up: counters.given_up.load(Ordering::Relaxed),

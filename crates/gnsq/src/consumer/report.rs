@@ -43,6 +43,8 @@ pub struct ConsumerStats {
     pub finished: u64,
     /// Messages requeued, those given back unstarted included.
     pub requeued: u64,
+    /// Of these, the ones that came before they were [due](super::ConsumerBuilder::deliver_at).
+    pub deferred: u64,
     /// Messages whose time ran out before they were answered.
     pub expired: u64,
     /// Answers that came too late by nsqd's count.

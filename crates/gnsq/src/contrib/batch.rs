@@ -20,11 +20,12 @@ use crate::message::Message;
 /// - or half of the time that was left for one of its messages has passed. What is too old already is left out.
 ///
 /// So give the consumer a `max_in_flight` of at least the size times one more than the concurrency: batches are full then.
+/// The consumer's own [`concurrency`](crate::ConsumerBuilder::concurrency) means nothing here.
 ///
 /// The function's [`BatchOutcome`] says what becomes of each message. When it returns `Err`, or panics, all messages that it
 /// hasn't answered itself are requeued, with the consumer's delay and backoff, as in [`Consumer::run`]; a
-/// [`Requeue`](crate::Requeue) as the error changes either. A function that takes long can have its messages touched
-/// by the consumer's options.
+/// [`Requeue`](crate::Requeue) as the error changes either. For a function that takes long, the consumer can
+/// [touch](crate::ConsumerBuilder::auto_touch) its messages.
 ///
 /// **Shutdown**: what is gathered and not handed over goes back at once, as what waits in the consumer does; batches that
 /// are being worked on have until the consumer's time limit.

@@ -160,6 +160,24 @@ async fn an_error_requeues_all() {
 }
 
 #[tokio::test]
+async fn backoff_waits_for_no_full_batch() {
+    let (consumer, handle, mut peer) = receiving(100, |builder| builder.max_backoff(Duration::from_millis(10))).await;
+    let running = tokio::spawn(BatchHandler::new(2).max_wait(NEVER).run(consumer, |messages| async move {
+        if messages.len() == 2 { Err(broken()) } else { Ok(BatchOutcome::Finish) }
+    }));
+    for id in [ONE, TWO] {
+        peer.send_message(id, 1, 1, b"body").await;
+    }
+    until_command(&mut peer, "RDY 1").await;
+    // The one message that backoff wants to see.
+    peer.send_message(THREE, 1, 1, b"body").await;
+    until_command(&mut peer, &format!("FIN {}", text(THREE))).await;
+    until_command(&mut peer, "RDY 100").await;
+    let (_, ()) = tokio::join!(within(handle.shutdown()), serve_shutdown(peer));
+    within(running).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn an_error_may_ask_for_a_delay() {
     let (mut run, _) = Run::decide(|_| async { Err(Requeue::after(Duration::from_millis(5)).into()) }).await;
     run.expect(["REQ ID 5"; 3]).await;

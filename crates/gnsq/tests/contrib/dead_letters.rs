@@ -2,15 +2,14 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gnsq::contrib::{JsonLogGiveUp, LogGiveUp, TopicGiveUp};
 use gnsq::{ConnectionConfig, Consumer, Envelope, Error, Message, Producer};
 use serde_json::Value;
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::common::{ONE, serve_shutdown, text, within};
+use super::log::Log;
 use super::{Server, against_both, event, receiving};
 
 /// It comes to the other topic, and is finished in its own.
@@ -78,36 +77,11 @@ async fn a_letter_that_is_too_large_with_headers_goes_without() {
     assert!(matches!(TopicGiveUp::new(producer, "no topic"), Err(Error::Name(_))));
 }
 
-/// What is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 /// What `work` logs.
 fn logged(work: impl FnOnce()) -> String {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
-    tracing::subscriber::with_default(subscriber, work);
-    let bytes = log.0.lock().unwrap().clone();
-    String::from_utf8(bytes).unwrap()
+    tracing::subscriber::with_default(log.subscriber(), work);
+    log.text()
 }
 
 #[test]

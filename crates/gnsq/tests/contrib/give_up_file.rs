@@ -3,6 +3,9 @@
 use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::task::{Context, Wake};
+use std::thread::{self, Thread};
 
 use futures_util::future::join_all;
 use gnsq::contrib::FileGiveUp;
@@ -123,6 +126,26 @@ async fn a_line_that_was_torn_is_ended_first() {
     let lines: Vec<_> = text.lines().collect();
     assert_eq!((lines.len(), lines[1]), (3, "{\"torn"));
     assert!(lines[2].ends_with("\"whole\"}"), "{}", lines[2]);
+}
+
+#[test]
+fn it_needs_no_runtime_of_the_program() {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("dead.json");
+    let mut writing = FileGiveUp::builder(&path).build().unwrap().handler()(event("body"));
+    let waker = Arc::new(Unpark(thread::current())).into();
+    while writing.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+        thread::park_timeout(gnsq_testkit::DEADLINE);
+    }
+    assert_eq!(bodies(&path), ["body"]);
 }
 
 #[test]

@@ -9,8 +9,10 @@ mod batch;
 mod dead_letters;
 mod deliver_at;
 mod give_up_file;
+mod log;
 mod queue;
 mod report;
+mod trace;
 
 use gnsq::{Address, Consumer, ConsumerBuilder, ConsumerHandle, Message, MessageEvent, Producer};
 use gnsq_testkit::{PeerConnection, ScriptedPeer};
