@@ -8,15 +8,16 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use gnsq_proto::limits::{DEFAULT_MAX_MSG_TIMEOUT, DEFAULT_MSG_TIMEOUT};
 use gnsq_proto::{AuthResponse, ChannelName, Facts, IdentifyResponse, Secret, TopicName};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::load::Load;
 use super::observer::Observer;
-use super::op::{Ask, Failure, Op, Reply};
+use super::op::{Ask, Confirm, Failure, Op, Reply};
 use super::stats::Counts;
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::error::{Error, Result};
+use crate::telemetry::ConnectionMeter;
 
 /// A connection to one nsqd. Clones are the same connection; what they ask for is done by the driver's task.
 #[derive(Debug, Clone)]
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) address: Address,
     pub(super) config: Arc<ConnectionConfig>,
     pub(super) observer: Arc<dyn Observer>,
+    meter: Arc<ConnectionMeter>,
     pub(super) waker: AtomicWaker,
     ops: Mutex<Ops>,
     load: Load,
@@ -60,11 +62,17 @@ struct Ops {
 }
 
 impl Handle {
-    pub(super) fn new(address: Address, config: Arc<ConnectionConfig>, observer: Arc<dyn Observer>) -> Self {
+    pub(super) fn new(
+        address: Address,
+        config: Arc<ConnectionConfig>,
+        observer: Arc<dyn Observer>,
+        meter: Arc<ConnectionMeter>,
+    ) -> Self {
         Self(Arc::new(Shared {
             address,
             config,
             observer,
+            meter,
             waker: AtomicWaker::new(),
             ops: Mutex::default(),
             load: Load::default(),
@@ -88,6 +96,10 @@ impl Handle {
 
     pub(crate) fn address(&self) -> &Address {
         &self.0.address
+    }
+
+    pub(crate) fn meter(&self) -> &ConnectionMeter {
+        &self.0.meter
     }
 
     pub(crate) fn observer(&self) -> &dyn Observer {
@@ -249,14 +261,38 @@ impl Handle {
         self.ask(Ask::StartClose)
     }
 
+    /// Sends `op`, a FIN, REQ or TOUCH, at the call; the future waits until nsqd has carried it out.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be sent: the connection's end.
+    pub(crate) fn confirm(&self, op: Op) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
+        let (reply, answer) = Reply::new();
+        let timeout = self.0.config.answer_timeout;
+        self.send(Op::Confirm(Box::new(Confirm { op, reply, deadline: Instant::now() + timeout })))?;
+        let answer = self.answer(answer, timeout);
+        Ok(async move { answer.await.map(drop) })
+    }
+
     /// Asks at the call; the future waits for the answer.
     fn ask(&self, ask: Ask) -> impl Future<Output = Result<Bytes>> + Send + use<> {
         let (reply, answer) = Reply::new();
         let timeout = self.0.config.answer_timeout;
         let asked = self.send(Op::Ask(Box::new(ask), reply, Instant::now() + timeout));
-        let connection = self.clone();
+        let answer = self.answer(answer, timeout);
         async move {
             asked?;
+            answer.await
+        }
+    }
+
+    fn answer(
+        &self,
+        answer: oneshot::Receiver<Result<Bytes, Failure>>,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Bytes>> + Send + use<> {
+        let connection = self.clone();
+        async move {
             match answer.await {
                 Ok(result) => result.map_err(|failure| connection.error(failure, timeout)),
                 // The driver answers or fails everything it holds; this is its own end.
@@ -334,6 +370,8 @@ impl Handle {
             std::mem::take(&mut ops.queue)
         };
         self.0.in_flight.store(0, Ordering::Relaxed);
+        self.0.meter.in_flight.set(0);
+        self.0.meter.ready.set(0);
         self.0.ended.notify_waiters();
         self.0.drained.notify_waiters();
         rest

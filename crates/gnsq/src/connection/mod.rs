@@ -1,5 +1,6 @@
 //! One connection to an nsqd: from an address to a task that drives it, and a handle for those who use it.
 
+mod confirmations;
 mod dial;
 mod dialer;
 mod driver;
@@ -7,7 +8,7 @@ mod handle;
 mod load;
 mod observer;
 mod op;
-mod publish;
+pub(crate) mod publish;
 mod read_size;
 mod socket;
 mod stats;
@@ -29,6 +30,7 @@ pub(crate) use self::supervisor::{Session, Supervisor};
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::error::Result;
+use crate::telemetry::ConnectionMeter;
 
 impl Handle {
     /// Connects, sends the protocol's magic, and starts the task that drives the connection on the current runtime.
@@ -36,9 +38,10 @@ impl Handle {
         address: &Address,
         config: &Arc<ConnectionConfig>,
         observer: Arc<dyn Observer>,
+        meter: Arc<ConnectionMeter>,
     ) -> Result<Self> {
         let socket = dial::dial(address, config).await?;
-        let handle = Self::new(address.clone(), config.clone(), observer);
+        let handle = Self::new(address.clone(), config.clone(), observer, meter);
         tokio::spawn(Driver::new(handle.clone(), Stream::new(socket)));
         Ok(handle)
     }

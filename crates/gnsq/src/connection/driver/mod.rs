@@ -20,6 +20,7 @@ use tokio::time::Sleep;
 
 use self::lanes::Lanes;
 use self::waiter::Waiter;
+use super::confirmations::Confirmations;
 use super::handle::Handle;
 use super::op::{Failure, Op};
 use super::read_size::ReadSize;
@@ -55,6 +56,7 @@ pub(super) struct Driver {
     timer_at: Instant,
     /// Since when the socket takes nothing of what is to be sent.
     stalled: Option<Instant>,
+    confirmations: Confirmations,
     identify_sent: Option<Instant>,
     /// Until when a TLS handshake may take.
     handshake_until: Option<Instant>,
@@ -92,6 +94,7 @@ impl Driver {
             timer: Box::pin(tokio::time::sleep_until(now.into())),
             timer_at: now,
             stalled: None,
+            confirmations: Confirmations::default(),
             identify_sent: None,
             handshake_until: None,
             closing: None,
@@ -223,7 +226,16 @@ impl Driver {
                     waiter.answer(answer);
                 }
             }
-            Event::TooLate(error) => self.handle.tell_error(&error),
+            Event::TooLate(error) => {
+                if !Confirmations::is_barrier(&error) {
+                    self.handle.tell_error(&error);
+                }
+                self.confirmations.on_refusal(&error);
+                // What can't be touched is no longer in flight.
+                self.window.on_answered(now, count(self.protocol.in_flight()));
+                self.publish_counts();
+                self.send_ready();
+            }
             // What hasn't left by now still will, unless the connection ends before: nobody can take it back.
             Event::TimedOut { waiter: Waiter::Ask(reply), .. } => reply.fail(Failure::TimedOut { sent: true }),
             Event::Expired(id) => self.handle.tell_expired(id),
@@ -268,6 +280,7 @@ impl Driver {
         {
             self.most_ready = self.most_ready.max(ready);
             self.handle.shared().ready.store(ready, Ordering::Relaxed);
+            self.handle.meter().ready.set(ready);
         }
         if let Some(facts) = self.window.poll_report() {
             self.handle.shared().hungry.fetch_or(facts.hungry, Ordering::Relaxed);
@@ -282,6 +295,7 @@ impl Driver {
             self.protocol.next_timeout(),
             self.publishes_until,
             self.window.next_timeout(),
+            self.confirmations.next_timeout(),
             self.stalled.map(|since| since + config.write_timeout),
             self.handshake_until,
             self.closing,
@@ -307,6 +321,7 @@ impl Driver {
             return Err(self.io_error(io::Error::new(io::ErrorKind::TimedOut, text)));
         }
         self.check_handshake(now)?;
+        self.confirmations.time_out(now);
         self.time_out_publishes(now);
         let in_flight = self.protocol.in_flight();
         self.protocol.handle_timeout(now).map_err(|error| self.protocol_error(error))?;
@@ -327,6 +342,7 @@ impl Driver {
         let shared = self.handle.shared();
         let in_flight = count(self.protocol.in_flight());
         shared.in_flight.store(in_flight, Ordering::Relaxed);
+        self.handle.meter().in_flight.set(in_flight);
         self.handle.counts().publish(self.tally);
         if in_flight == 0 && shared.draining.load(Ordering::Relaxed) && shared.draining.swap(false, Ordering::SeqCst) {
             shared.drained.notify_waiters();
@@ -365,10 +381,12 @@ impl Driver {
         for publish in self.lanes.clear() {
             publish.fail(Failure::NotSent(cause.clone()), &self.handle);
         }
+        self.confirmations.fail(cause);
         for op in undone {
             match op {
                 Op::Publish(publish) => publish.fail(Failure::NotSent(cause.clone()), &self.handle),
                 Op::Ask(_, reply, _) => reply.fail(Failure::NotSent(cause.clone())),
+                Op::Confirm(confirm) => confirm.reply.fail(Failure::NotSent(cause.clone())),
                 _ => {}
             }
         }
