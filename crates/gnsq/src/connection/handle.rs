@@ -45,6 +45,9 @@ pub(super) struct Shared {
     pub(super) hungry: AtomicBool,
     /// Nanoseconds from `epoch` to the last message; 0 before the first.
     last_message: AtomicU64,
+    /// The most that was in flight lately, and when, in these nanoseconds.
+    most_in_flight: AtomicU32,
+    most_at: AtomicU64,
     /// Whether somebody waits for `in_flight` to become 0.
     pub(super) draining: AtomicBool,
     pub(super) drained: Notify,
@@ -82,6 +85,8 @@ impl Handle {
             share: AtomicU32::new(0),
             hungry: AtomicBool::new(false),
             last_message: AtomicU64::new(0),
+            most_in_flight: AtomicU32::new(0),
+            most_at: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             drained: Notify::new(),
             end: OnceLock::new(),
@@ -149,6 +154,8 @@ impl Handle {
     pub(crate) fn take_facts(&self) -> Facts {
         Facts {
             in_flight: self.in_flight(),
+            most_in_flight: self.0.most_in_flight.load(Ordering::Relaxed),
+            most_at: self.instant_at(&self.0.most_at),
             last_message: self.last_message(),
             hungry: self.0.hungry.swap(false, Ordering::Relaxed),
         }
@@ -165,7 +172,11 @@ impl Handle {
     }
 
     pub(crate) fn last_message(&self) -> Option<Instant> {
-        match self.0.last_message.load(Ordering::Relaxed) {
+        self.instant_at(&self.0.last_message)
+    }
+
+    fn instant_at(&self, cell: &AtomicU64) -> Option<Instant> {
+        match cell.load(Ordering::Relaxed) {
             0 => None,
             nanos => Some(self.0.epoch + Duration::from_nanos(nanos)),
         }
@@ -180,8 +191,14 @@ impl Handle {
         self.0.epoch + Duration::from_nanos(nanos)
     }
 
-    pub(super) fn set_last_message(&self, now: Instant) {
-        self.0.last_message.store(self.nanos(now).max(1), Ordering::Relaxed);
+    /// A message came now; the window says how many there were at most lately.
+    pub(super) fn set_last_message(&self, now: Instant, facts: Facts) {
+        let nanos = self.nanos(now).max(1);
+        self.0.last_message.store(nanos, Ordering::Relaxed);
+        if facts.most_at == Some(now) {
+            self.0.most_in_flight.store(facts.most_in_flight, Ordering::Relaxed);
+            self.0.most_at.store(nanos, Ordering::Relaxed);
+        }
     }
 
     /// Hands `op` to the driver; gives it back when the connection has ended.

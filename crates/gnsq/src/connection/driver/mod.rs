@@ -251,9 +251,9 @@ impl Driver {
         if self.batch.is_empty() {
             return;
         }
-        self.handle.set_last_message(now);
         self.tally.received += self.batch.len() as u64;
         self.window.on_messages(now, count(self.batch.len()), count(self.protocol.in_flight()));
+        self.handle.set_last_message(now, self.window.facts());
         self.publish_counts();
         self.handle.tell_messages(&mut self.batch);
         self.batch.clear();
