@@ -36,6 +36,10 @@ impl InFlight {
         self.messages.len()
     }
 
+    pub(super) fn contains(&self, id: MessageId) -> bool {
+        self.messages.contains_key(&id)
+    }
+
     /// A message has arrived; returns when it will be given to someone else.
     pub(super) fn insert(&mut self, id: MessageId, now: Instant) -> Instant {
         let deadline = now + self.msg_timeout;

@@ -31,7 +31,7 @@ use self::answers::{Answers, Asked};
 use self::in_flight::InFlight;
 use self::liveness::Liveness;
 use crate::command::{Command, MAGIC_V2};
-use crate::error::ServerError;
+use crate::error::{ErrorCode, ServerError};
 use crate::frame::{CLOSE_WAIT, Frame, FrameDecoder, HEARTBEAT, OK};
 use crate::identify::{IdentifyRequest, IdentifyResponse};
 use crate::limits::{DEFAULT_HEARTBEAT_INTERVAL, DEFAULT_MAX_FRAME_SIZE, DEFAULT_MAX_MSG_TIMEOUT, DEFAULT_MSG_TIMEOUT};
@@ -53,7 +53,8 @@ pub enum Event<W> {
     },
     /// A command that has an answer got it. `None` waits no more: its deadline passed before.
     Answer(Option<W>, Bytes),
-    /// nsqd refused a FIN, REQ or TOUCH, since the message was not this connection's any more. Nothing else is lost.
+    /// nsqd refused a FIN, REQ or TOUCH, since the message was not this connection's any more, and is not in flight.
+    /// Nothing else is lost.
     TooLate(ServerError),
     /// A waiter's deadline has passed; the answer will be dropped when it comes.
     TimedOut {
@@ -176,6 +177,11 @@ impl<W> Connection<W> {
         self.in_flight.len()
     }
 
+    /// Whether nsqd waits for this message.
+    pub fn is_in_flight(&self, id: MessageId) -> bool {
+        self.in_flight.contains(id)
+    }
+
     /// How many answers are outstanding.
     pub fn outstanding(&self) -> usize {
         self.answers.len()
@@ -220,7 +226,15 @@ impl<W> Connection<W> {
                     self.failure = Some(error.clone());
                     Err(ConnectionError::Server(error))
                 }
-                Ok(Some(Frame::Error(error))) => Ok(Some(Event::TooLate(error))),
+                Ok(Some(Frame::Error(error))) => {
+                    // A message that can't be touched is someone else's, whatever this side's clock says.
+                    if *error.code() == ErrorCode::TouchFailed
+                        && let Some(id) = error.message_id()
+                    {
+                        self.in_flight.remove(id);
+                    }
+                    Ok(Some(Event::TooLate(error)))
+                }
                 Err(error) => Err(error.into()),
             };
             match result {

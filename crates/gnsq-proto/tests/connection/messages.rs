@@ -177,3 +177,15 @@ fn a_publish_and_messages_share_a_connection() {
     let events = dialogue.bytes(&wire([&message_frame(1), &ok(), &message_frame(2), &ok()]));
     assert_eq!(events, [delivery(1, deadline), answer(1, "OK"), delivery(2, deadline), answer(2, "OK")]);
 }
+
+#[test]
+fn a_message_that_nsqd_lets_nobody_touch_is_not_in_flight() {
+    let mut dialogue = subscriber();
+    dialogue.bytes(&wire(&[message_frame(1), message_frame(2)]));
+    for (code, left) in [("E_FIN_FAILED FIN", 2), ("E_REQ_FAILED REQ", 2), ("E_TOUCH_FAILED TOUCH", 1)] {
+        let error = gnsq_proto::ServerError::parse(format!("{code} {} failed ID not in flight", id(1)).as_bytes());
+        assert_eq!(dialogue.frame(&Frame::Error(error.clone())), [Event::TooLate(error)]);
+        assert_eq!(dialogue.connection.in_flight(), left);
+    }
+    assert!(dialogue.connection.is_in_flight(id(2)) && !dialogue.connection.is_in_flight(id(1)));
+}

@@ -18,6 +18,10 @@ pub(crate) enum Op {
     /// Requeue it, unless it was answered otherwise.
     GiveBack(MessageId),
     Touch(MessageId),
+    /// TOUCH, unless the message was answered meanwhile.
+    KeepAlive(MessageId),
+    /// FIN, REQ or TOUCH, with an answer.
+    Confirm(Box<Confirm>),
     Publish(Publish),
     Ask(Box<Ask>, Reply, Instant),
     /// RDY, as given.
@@ -29,6 +33,14 @@ pub(crate) enum Op {
     RequeueAll,
     /// Send what is to be sent, then close.
     Close,
+}
+
+/// A FIN, REQ or TOUCH of which somebody wants to know whether it was carried out.
+#[derive(Debug)]
+pub(crate) struct Confirm {
+    pub(crate) op: Op,
+    pub(crate) reply: Reply,
+    pub(crate) deadline: Instant,
 }
 
 /// A rare request with an answer.

@@ -8,10 +8,11 @@ use futures_util::FutureExt;
 use gnsq_proto::{Backoff, BackoffStrategy, ChannelName, ExponentialBackoff, RdySettings, TopicName};
 use tokio_util::sync::CancellationToken;
 
-use super::core::{Core, GiveUp, Settings};
+use super::core::{Core, GiveUp, RequeuePolicy, Settings};
 use super::deliver_at::DeliverAt;
 use super::manager::Manager;
 use super::topics::Topics;
+use super::touching::Touching;
 use super::{Consumer, ConsumerHandle};
 use crate::address::{Address, AddressList};
 use crate::config::{ConnectionConfig, security_options};
@@ -33,11 +34,14 @@ pub struct ConsumerBuilder {
     io: Io,
     connection: ConnectionConfig,
     max_in_flight: u32,
+    max_in_flight_bytes: Option<u64>,
+    auto_touch: bool,
     concurrency: usize,
     max_attempts: u16,
     give_up: Option<GiveUp>,
     requeue_delay: Duration,
     max_requeue_delay: Duration,
+    requeue_policy: Option<RequeuePolicy>,
     backoff: Box<dyn BackoffStrategy>,
     backoff_on_late_finish: bool,
     rdy: RdySettings,
@@ -60,11 +64,14 @@ impl ConsumerBuilder {
             io: Io::Dedicated,
             connection: ConnectionConfig::new(),
             max_in_flight: 200,
+            max_in_flight_bytes: None,
+            auto_touch: false,
             concurrency: 1,
             max_attempts: 5,
             give_up: None,
             requeue_delay: Duration::from_secs(90),
             max_requeue_delay: Duration::from_secs(15 * 60),
+            requeue_policy: None,
             backoff: Box::new(ExponentialBackoff::default()),
             backoff_on_late_finish: false,
             rdy: RdySettings::default(),
@@ -124,6 +131,28 @@ impl ConsumerBuilder {
         self
     }
 
+    /// How many bytes the bodies of messages may have that were received and not dropped yet. Default: no limit.
+    ///
+    /// NSQ counts messages, not bytes. So `max_in_flight` is lowered to what the limit has room for by the size of the
+    /// messages that came (1 MiB before any has), to 1 at least, and to 0 when the limit is reached, until a quarter of
+    /// it is free. What nsqd was allowed to send before still comes: the limit can be exceeded by the sizes of as many
+    /// messages as `max_in_flight` was at that moment, which matters where messages become much larger than those before.
+    pub fn max_in_flight_bytes(mut self, bytes: u64) -> Self {
+        self.max_in_flight_bytes = Some(bytes);
+        self
+    }
+
+    /// Whether messages that somebody works on are touched before their time is over, so that nsqd doesn't give them to
+    /// someone else: those in a handler's hands, also while it blocks its thread, those taken from the stream, and those
+    /// that are [detached](crate::Message::detach). It ends at nsqd's `--max-msg-timeout` (15 min) after the delivery. Then
+    /// the message expires as usual, and so does one that waits in the queue. Default: no.
+    ///
+    /// Mind that a message whose handler hangs is kept from others for so long.
+    pub fn auto_touch(mut self, touch: bool) -> Self {
+        self.auto_touch = touch;
+        self
+    }
+
     /// How many handlers run at once in [`Consumer::run`], 1 to 100,000. Default: 1.
     pub fn concurrency(mut self, handlers: usize) -> Self {
         self.concurrency = handlers;
@@ -171,6 +200,24 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Replaces [`requeue_delay`](Self::requeue_delay) and [`max_requeue_delay`](Self::max_requeue_delay): how long a
+    /// message waits after a failure. A handler that asks for a [delay of its own](crate::Requeue::after) has it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let builder = gnsq::Consumer::builder("orders", "billing")
+    ///     .requeue_policy(|message| Duration::from_secs(1 << message.attempts.min(10)));
+    /// # let _ = builder;
+    /// ```
+    pub fn requeue_policy<P>(mut self, policy: P) -> Self
+    where
+        P: Fn(&MessageEvent) -> Duration + Send + Sync + 'static,
+    {
+        self.requeue_policy = Some(Arc::new(policy));
+        self
+    }
+
     /// The longest wait of backoff: after a failure the consumer takes no messages for a random time, up to 1 s after
     /// the first and twice as long after each further one. Zero turns backoff off. Default: 2 min.
     pub fn max_backoff(self, longest: Duration) -> Self {
@@ -198,8 +245,8 @@ impl ConsumerBuilder {
         self
     }
 
-    /// For how long a connection may be without messages before others may use its share of `max_in_flight`.
-    /// Default: 10 s.
+    /// For how long what a connection had in flight at most counts as what it needs of `max_in_flight`. While some
+    /// connections could take more than their share, the others leave them all beyond that. Default: 10 s.
     pub fn low_ready_idle_timeout(mut self, timeout: Duration) -> Self {
         self.rdy.low_ready_idle_timeout = timeout;
         self
@@ -271,11 +318,16 @@ impl ConsumerBuilder {
             give_up: self.give_up,
             requeue_delay: self.requeue_delay,
             max_requeue_delay: self.max_requeue_delay,
+            requeue_policy: self.requeue_policy,
+            auto_touch: self.auto_touch,
             backoff_on_late_finish: self.backoff_on_late_finish,
             shutdown_timeout: self.shutdown_timeout,
             deliver_at: self.deliver_at.then(|| DeliverAt::new(self.connection.limits.max_defer)),
         };
-        let core = Arc::new(Core::new(settings, self.max_in_flight));
+        let core = Arc::new(Core::new(settings, self.max_in_flight, self.max_in_flight_bytes));
+        if self.auto_touch {
+            Touching::start(&core, &runtime);
+        }
         #[cfg(feature = "http")]
         if !self.lookupds.is_empty() {
             let discovery = Discovery::new(core.settings.topics.clone(), self.lookupds, core.board.clone());
@@ -319,6 +371,9 @@ impl ConsumerBuilder {
         }
         if addresses.is_empty() && !found {
             return refuse("nsqd", "name at least one nsqd or nsqlookupd");
+        }
+        if self.max_in_flight_bytes == Some(0) {
+            return refuse("max_in_flight_bytes", "give 1 or more");
         }
         if !(1..=MAX_CONCURRENCY).contains(&self.concurrency) {
             return refuse("concurrency", "give 1 to 100,000");

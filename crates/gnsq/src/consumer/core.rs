@@ -1,6 +1,7 @@
 //! What the parts of a consumer share.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,14 +16,18 @@ use tokio_util::sync::CancellationToken;
 use super::deliver_at::DeliverAt;
 use super::report::ShutdownReport;
 use super::topics::Topics;
+use super::touching::Touching;
 use crate::address::Address;
 use crate::connection::{Handle, Observer, Session};
 use crate::error::{Error, Result};
 use crate::events::{HandlerError, MessageEvent, Signals};
 #[cfg(feature = "http")]
 use crate::fleet::Board;
-use crate::message::Message;
+use crate::message::{Load, Message};
 use crate::queue::Queue;
+use crate::telemetry::{ConnectionMeter, ConsumerMeter};
+
+pub(super) type RequeuePolicy = Arc<dyn Fn(&MessageEvent) -> Duration + Send + Sync>;
 
 pub(super) type GiveUp = Arc<dyn Fn(MessageEvent) -> BoxFuture<'static, Result<(), HandlerError>> + Send + Sync>;
 
@@ -36,6 +41,9 @@ pub(super) struct Settings {
     pub(super) give_up: Option<GiveUp>,
     pub(super) requeue_delay: Duration,
     pub(super) max_requeue_delay: Duration,
+    pub(super) requeue_policy: Option<RequeuePolicy>,
+    /// Touch what is in hand.
+    pub(super) auto_touch: bool,
     pub(super) backoff_on_late_finish: bool,
     pub(super) shutdown_timeout: Duration,
     pub(super) deliver_at: Option<DeliverAt>,
@@ -47,14 +55,18 @@ pub(super) struct Core {
     pub(super) queue: Queue,
     pub(super) signals: Signals,
     pub(super) counters: Counters,
+    pub(super) meter: ConsumerMeter,
     pub(super) max_in_flight: AtomicU32,
+    /// What the messages in hand weigh, where that is limited.
+    pub(super) load: Option<Arc<Load>>,
+    pub(super) touching: Touching,
     pub(super) paused: AtomicBool,
     /// Whether backoff waits for one message's outcome.
     pub(super) probing: AtomicBool,
     pub(super) backing_off: AtomicBool,
     pub(super) inbox: Mutex<Inbox>,
     /// The inbox, `max_in_flight` or `paused` has changed.
-    pub(super) changed: Notify,
+    pub(super) changed: Arc<Notify>,
     pub(super) connections: Mutex<Vec<Handle>>,
     /// Where nsqds are, as nsqlookupds say.
     #[cfg(feature = "http")]
@@ -79,6 +91,7 @@ pub(super) struct Counters {
     pub(super) received: AtomicU64,
     pub(super) finished: AtomicU64,
     pub(super) requeued: AtomicU64,
+    pub(super) deferred: AtomicU64,
     pub(super) expired: AtomicU64,
     pub(super) too_late: AtomicU64,
     pub(super) given_up: AtomicU64,
@@ -93,18 +106,22 @@ pub(super) struct Shutdown {
 }
 
 impl Core {
-    pub(super) fn new(settings: Settings, max_in_flight: u32) -> Self {
+    pub(super) fn new(settings: Settings, max_in_flight: u32, max_in_flight_bytes: Option<u64>) -> Self {
+        let changed = Arc::new(Notify::new());
         Self {
+            meter: ConsumerMeter::new(&settings.topics, &settings.channel),
             settings,
             queue: Queue::default(),
             signals: Signals::default(),
             counters: Counters::default(),
             max_in_flight: AtomicU32::new(max_in_flight),
+            load: max_in_flight_bytes.map(|bytes| Load::new(bytes, changed.clone())),
+            touching: Touching::default(),
             paused: AtomicBool::new(false),
             probing: AtomicBool::new(false),
             backing_off: AtomicBool::new(false),
             inbox: Mutex::default(),
-            changed: Notify::new(),
+            changed,
             connections: Mutex::default(),
             #[cfg(feature = "http")]
             board: Arc::default(),
@@ -120,8 +137,21 @@ impl Core {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long a message waits after its failed attempt number `attempts`.
-    pub(super) fn requeue_delay(&self, attempts: u16) -> Duration {
+    /// How many messages may be in flight now.
+    pub(super) fn allowed(&self) -> u32 {
+        let most = self.max_in_flight.load(Ordering::Relaxed);
+        self.load.as_ref().map_or(most, |load| load.allowed(most))
+    }
+
+    /// How long a message waits after its failed attempt number `attempts`. A requeue policy wants to see the message.
+    pub(super) fn requeue_delay(&self, attempts: u16, message: Option<&MessageEvent>) -> Duration {
+        if let (Some(policy), Some(message)) = (&self.settings.requeue_policy, message) {
+            // A panic would end a task that has other messages to handle.
+            if let Ok(delay) = catch_unwind(AssertUnwindSafe(|| policy(message))) {
+                return delay;
+            }
+            tracing::error!(id = %message.id, "the requeue policy panicked: the usual delay is used");
+        }
         let delay = self.settings.requeue_delay.saturating_mul(attempts.max(1).into());
         delay.min(self.settings.max_requeue_delay)
     }
@@ -151,6 +181,10 @@ impl Session for Core {
     type Purpose = TopicName;
 
     const WAITS: bool = true;
+
+    fn meter(&self, topic: &TopicName, nsqd: &Address) -> ConnectionMeter {
+        ConnectionMeter::of_consumer(topic, &self.settings.channel, nsqd)
+    }
 
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {
         self.clone()
@@ -193,7 +227,13 @@ impl Observer for Core {
     fn messages(&self, batch: &mut Vec<Message>) {
         self.counters.received.fetch_add(batch.len() as u64, Ordering::Relaxed);
         if let Some(rule) = &self.settings.deliver_at {
-            rule.defer_early(batch);
+            let deferred = rule.defer_early(batch) as u64;
+            self.counters.deferred.fetch_add(deferred, Ordering::Relaxed);
+        }
+        if let Some(load) = &self.load {
+            for message in &mut *batch {
+                load.carry(message);
+            }
         }
         let dropped = self.queue.push(batch) as u64;
         self.counters.dropped.fetch_add(dropped, Ordering::Relaxed);
@@ -217,12 +257,18 @@ impl Observer for Core {
         }
     }
 
+    fn late_finish(&self) {
+        if self.settings.backoff_on_late_finish {
+            self.tell(|inbox| inbox.failures += 1);
+        }
+    }
+
     fn error(&self, error: &ServerError) {
         if !error.is_fatal() {
             self.counters.too_late.fetch_add(1, Ordering::Relaxed);
         }
-        if self.settings.backoff_on_late_finish && *error.code() == ErrorCode::FinFailed {
-            self.tell(|inbox| inbox.failures += 1);
+        if *error.code() == ErrorCode::FinFailed {
+            self.late_finish();
         }
     }
 

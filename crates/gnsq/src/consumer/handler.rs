@@ -15,6 +15,7 @@ use super::inlet::Inlet;
 use super::report::ShutdownReport;
 use crate::events::{ExceptionEvent, HandlerError, MessageEvent};
 use crate::message::{Lender, Message, Verdict};
+use crate::telemetry::ConnectionMeter;
 
 /// An error by which a handler asks for another delay than the consumer's, or for no backoff.
 ///
@@ -107,24 +108,25 @@ where
     let mut lender = Lender::default();
     while let Some(mut message) = inlet.next().await {
         let (id, attempts) = (message.id(), core.attempts(&message));
-        let listening = core.signals.on_exception.is_connected();
+        let listening = core.signals.on_exception.is_connected() || core.settings.requeue_policy.is_some();
         let event = listening.then(|| MessageEvent::new(&message));
         let loan = lender.lend(&mut message);
         let verdict = match AssertUnwindSafe(async { handler(message).await }).catch_unwind().await {
             Ok(Ok(())) => Verdict::Finish,
             Ok(Err(error)) => {
                 let error = error.into();
-                let verdict = requeue(&core, attempts, &error);
-                failed(&core, id, event, error);
+                let verdict = requeue(&core, attempts, event.as_ref(), &error);
+                failed(&core, loan.meter(), id, event, error);
                 verdict
             }
             Err(panic) => {
-                let error = panic_text(&*panic).into();
-                failed(&core, id, event, error);
-                Verdict::Requeue { delay: core.requeue_delay(attempts), backoff: true }
+                let delay = core.requeue_delay(attempts, event.as_ref());
+                failed(&core, loan.meter(), id, event, panic_text(&*panic).into());
+                Verdict::Requeue { delay, backoff: true }
             }
         };
         let now = Instant::now();
+        loan.meter().handler.record_time(inlet.handed_out(), now);
         inlet.set_now(now);
         if let Err(error) = loan.settle(verdict, now) {
             tracing::warn!(%id, %error, "a handled message could not be answered");
@@ -132,25 +134,32 @@ where
     }
 }
 
-fn requeue(core: &Core, attempts: u16, error: &HandlerError) -> Verdict {
+pub(super) fn requeue(core: &Core, attempts: u16, message: Option<&MessageEvent>, error: &HandlerError) -> Verdict {
     let asked = error.downcast_ref::<Requeue>();
     Verdict::Requeue {
-        delay: asked.and_then(|asked| asked.delay).unwrap_or_else(|| core.requeue_delay(attempts)),
+        delay: asked.and_then(|asked| asked.delay).unwrap_or_else(|| core.requeue_delay(attempts, message)),
         backoff: !asked.is_some_and(|asked| asked.neutral),
     }
 }
 
-fn failed(core: &Core, id: gnsq_proto::MessageId, event: Option<MessageEvent>, error: HandlerError) {
+fn failed(
+    core: &Core,
+    meter: &ConnectionMeter,
+    id: gnsq_proto::MessageId,
+    event: Option<MessageEvent>,
+    error: HandlerError,
+) {
     if error.is::<Requeue>() {
         return;
     }
+    meter.handler_failures.add(1);
     tracing::warn!(%id, %error, "the handler failed, the message is requeued");
     if let Some(message) = event {
         core.signals.on_exception.emit(|| ExceptionEvent { message, error: Arc::new(error) });
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("the handler panicked: {}", text.unwrap_or("no text"))
 }

@@ -22,15 +22,16 @@ pub(crate) struct Inlet {
     giving_up: Option<BoxFuture<'static, ()>>,
     /// The time, while nothing has been waited for since it was read: the clock is no small part of a message's cost.
     now: Option<Instant>,
+    handed_out: Instant,
 }
 
 impl Inlet {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, place: Place::default(), giving_up: None, now: None }
+        Self { core, place: Place::default(), giving_up: None, now: None, handed_out: Instant::now() }
     }
 
     /// The next message; `None` when the consumer has shut down.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         loop {
             if let Some(giving_up) = &mut self.giving_up {
                 ready!(giving_up.as_mut().poll(cx));
@@ -38,16 +39,27 @@ impl Inlet {
             }
             let polled = self.core.queue.poll_pop(&mut self.place, cx);
             let now = self.now.take().filter(|_| polled.is_ready()).unwrap_or_else(Instant::now);
-            let Some(message) = ready!(polled) else { return Poll::Ready(None) };
+            let Some(mut message) = ready!(polled) else { return Poll::Ready(None) };
             if message.expired_at(now) {
                 // nsqd has given it to someone else by now.
                 drop(message);
-            } else if self.core.is_exhausted(&message) {
+                continue;
+            }
+            if self.core.settings.auto_touch {
+                self.core.touching.keep(&mut message, now);
+            }
+            if self.core.is_exhausted(&message) {
                 self.giving_up = Some(give_up(self.core.clone(), message).boxed());
             } else {
+                self.handed_out = now;
                 return Poll::Ready(Some(message));
             }
         }
+    }
+
+    /// When the last message was handed out.
+    pub(super) fn handed_out(&self) -> Instant {
+        self.handed_out
     }
 
     /// Tells the time to the call of [`next`](Self::next) that follows at once.
@@ -56,7 +68,6 @@ impl Inlet {
     }
 
     /// No longer waits for a message, if it did. What it is giving up it goes on with at the next call.
-    #[cfg(feature = "blocking")]
     pub(crate) fn leave(&mut self) {
         self.place.leave();
     }
@@ -80,6 +91,7 @@ async fn give_up(core: Arc<Core>, message: Message) {
     let consent = match &core.settings.give_up {
         None => Ok(()),
         Some(handler) => {
+            let event = event.clone();
             let outcome = AssertUnwindSafe(async { handler(event).await }).catch_unwind().await;
             outcome.unwrap_or_else(|_| Err("the give-up handler panicked".into()))
         }
@@ -88,11 +100,12 @@ async fn give_up(core: Arc<Core>, message: Message) {
         Ok(()) => {
             tracing::warn!(%id, attempts, "giving up on a message");
             core.counters.given_up.fetch_add(1, Ordering::Relaxed);
+            message.connection().meter().given_up.add(1);
             message.finish()
         }
         Err(error) => {
             tracing::warn!(%id, attempts, %error, "the give-up handler failed, the message is requeued");
-            let delay = core.requeue_delay(attempts);
+            let delay = core.requeue_delay(attempts, Some(&event));
             message.requeue(delay)
         }
     };

@@ -11,6 +11,7 @@ use tokio::time::timeout_at;
 
 use super::core::{Core, Inbox};
 use super::report::ShutdownReport;
+use super::sleep_until;
 use crate::connection::{Handle, Op};
 use crate::fleet::Fleet;
 #[cfg(feature = "http")]
@@ -33,7 +34,7 @@ pub(super) struct Manager {
 
 impl Manager {
     pub(super) fn new(core: Arc<Core>, rdy: RdySettings, backoff: Backoff, fleet: Fleet<Core>) -> Self {
-        let plan = RdyPlan::new(rdy, core.max_in_flight.load(Ordering::Relaxed));
+        let plan = RdyPlan::new(rdy, core.allowed());
         Self {
             #[cfg(feature = "http")]
             known: core.board.subscribe(),
@@ -110,9 +111,10 @@ impl Manager {
         let phase = self.backoff.phase();
         self.core.probing.store(phase == Phase::Probing, Ordering::Relaxed);
         self.core.backing_off.store(phase != Phase::Running, Ordering::Relaxed);
+        self.core.meter.backing_off.set((phase != Phase::Running).into());
         self.plan.set_demand(phase);
         self.plan.set_paused(self.core.paused.load(Ordering::Relaxed));
-        self.plan.set_max_in_flight(self.core.max_in_flight.load(Ordering::Relaxed));
+        self.plan.set_max_in_flight(self.core.allowed());
         for (id, connection) in &self.members {
             self.plan.report(now, *id, connection.take_facts());
         }
@@ -179,12 +181,5 @@ impl Drop for Manager {
         self.core.shutdown.requested.cancel();
         drop(self.core.queue.close());
         self.core.shutdown.report.send_replace(Some(ShutdownReport::default()));
-    }
-}
-
-async fn sleep_until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => tokio::time::sleep_until(instant.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -30,6 +30,9 @@ pub struct ConsumerStats {
     pub in_flight: u32,
     /// Of these, the ones that wait for a handler.
     pub queued: usize,
+    /// What the bodies of the messages weigh that were received and not dropped yet. 0 without a
+    /// [limit](crate::ConsumerBuilder::max_in_flight_bytes): they aren't weighed then.
+    pub bytes: u64,
     /// All connections' RDY together.
     pub ready: u32,
     /// Whether backoff holds messages back.
@@ -40,6 +43,8 @@ pub struct ConsumerStats {
     pub finished: u64,
     /// Messages requeued, those given back unstarted included.
     pub requeued: u64,
+    /// Of these, the ones that came before they were [due](super::ConsumerBuilder::deliver_at).
+    pub deferred: u64,
     /// Messages whose time ran out before they were answered.
     pub expired: u64,
     /// Answers that came too late by nsqd's count.

@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::events::Signals;
 #[cfg(feature = "http")]
 use crate::fleet::Nsqd;
+use crate::telemetry::{ConnectionMeter, ProducerMeter};
 use crate::time_limit::TimeLimit;
 
 /// Knows the nsqds and which are connected, and where a publish goes, or waits.
@@ -31,6 +32,7 @@ pub(super) struct Pool {
     pub(super) settings: Settings,
     pub(super) budget: Arc<Budget>,
     pub(super) signals: Signals,
+    pub(super) meter: ProducerMeter,
     pub(super) counters: Counters,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
@@ -66,6 +68,7 @@ impl Pool {
             budget: Budget::new(settings.max_outstanding, settings.max_outstanding_bytes),
             settings,
             signals: Signals::default(),
+            meter: ProducerMeter::new(),
             counters: Counters::default(),
             tasks: TaskTracker::new(),
             stop,
@@ -235,6 +238,10 @@ impl Session for Pool {
     type Purpose = ();
 
     const WAITS: bool = false;
+
+    fn meter(&self, (): &(), nsqd: &Address) -> ConnectionMeter {
+        ConnectionMeter::of_producer(nsqd)
+    }
 
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {
         self.clone()

@@ -90,9 +90,18 @@ pub async fn subscribed_with(peer: &ScriptedPeer, reply: &Value) -> PeerConnecti
 
 /// Accepts a consumer's connection, up to its first RDY.
 pub async fn ready(peer: &ScriptedPeer, ready: u32) -> PeerConnection {
-    let mut connection = subscribed(peer).await;
+    ready_with(peer, &identify_reply(), ready).await
+}
+
+pub async fn ready_with(peer: &ScriptedPeer, reply: &Value, ready: u32) -> PeerConnection {
+    let mut connection = subscribed_with(peer, reply).await;
     connection.expect_command(&format!("RDY {ready}")).await;
     connection
+}
+
+/// For what the clock brings, and no event announces.
+pub async fn until(condition: impl Fn() -> bool) {
+    gnsq_testkit::eventually(DEADLINE, "a condition", async || condition().then_some(())).await;
 }
 
 /// Expects this line; others, such as RDYs, may come before it.

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use gnsq::{Consumer, ConsumerBuilder, Error, HandlerError, Message};
+use gnsq::{BackoffStrategy, Consumer, Error, HandlerError, Message};
 use gnsq_testkit::{DEADLINE, PeerConnection, ScriptedPeer};
 use serde_json::json;
 
 use super::common::{
-    self, ONE, TWO, expect_nothing_sent, id, plain_consumer, reply_with, serve_shutdown, subscribed_with, text, within,
+    self, ONE, TWO, expect_nothing_sent, id, plain_consumer, ready_with, reply_with, serve_shutdown, text, until,
+    within,
 };
-use super::next;
+use super::{next, receiving_with};
 
 #[tokio::test]
 async fn a_message_that_expired_in_the_queue_is_not_handed_out() {
@@ -135,9 +136,7 @@ async fn a_late_verdict_of_a_handler_is_not_sent() {
             Ok::<_, HandlerError>(())
         }
     }));
-    let reply = reply_with([("msg_timeout", json!(1000))]);
-    let mut peer = subscribed_with(&peer, &reply).await;
-    peer.expect_command("RDY 2").await;
+    let mut peer = ready_with(&peer, &reply_with([("msg_timeout", json!(1000))]), 2).await;
     peer.send_message(ONE, 1, 1, b"slow").await;
     until(|| handle.stats().expired == 1).await;
     go.send(true).unwrap();
@@ -148,25 +147,57 @@ async fn a_late_verdict_of_a_handler_is_not_sent() {
     within(run).await.unwrap();
 }
 
-async fn receiving_with(
-    max_in_flight: u32,
-    reply: &serde_json::Value,
-    configure: impl FnOnce(ConsumerBuilder) -> ConsumerBuilder,
-) -> (Consumer, PeerConnection) {
+/// No nsqd sees a finish that comes too late, and no error tells of it.
+#[tokio::test]
+async fn a_finish_that_is_not_sent_counts_as_a_late_one() {
+    let reply = reply_with([("msg_timeout", json!(1000))]);
+    for chosen in [false, true] {
+        let (mut consumer, mut peer) =
+            receiving_with(2, &reply, |builder| builder.backoff_strategy(Long).backoff_on_late_finish(chosen)).await;
+        let handle = consumer.handle().clone();
+        peer.send_message(ONE, 1, 1, b"slow").await;
+        let message = next(&mut consumer).await;
+        until(|| message.is_expired()).await;
+        assert!(message.finish().is_err());
+        if chosen {
+            peer.expect_command("RDY 0").await;
+        } else {
+            expect_nothing_sent(&mut peer).await;
+        }
+        assert_eq!(handle.stats().backing_off, chosen);
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_is_too_slow_counts_as_a_late_finish() {
     let peer = ScriptedPeer::bind().await;
     let consumer =
-        configure(plain_consumer(&[&peer]).max_in_flight(max_in_flight)).build().expect("the options are good");
-    let mut connection = subscribed_with(&peer, reply).await;
-    connection.expect_command(&format!("RDY {max_in_flight}")).await;
-    (consumer, connection)
+        plain_consumer(&[&peer]).max_in_flight(2).backoff_strategy(Long).backoff_on_late_finish(true).build().unwrap();
+    let handle = consumer.handle().clone();
+    let run = tokio::spawn(consumer.run(|message: Message| async move {
+        while !message.is_expired() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok::<_, HandlerError>(())
+    }));
+    let mut peer = ready_with(&peer, &reply_with([("msg_timeout", json!(1000))]), 2).await;
+    peer.send_message(ONE, 1, 1, b"slow").await;
+    peer.expect_command("RDY 0").await;
+    let (_, ()) = tokio::join!(within(handle.shutdown()), serve_shutdown(peer));
+    within(run).await.unwrap();
+}
+
+/// Longer than the test.
+#[derive(Debug)]
+struct Long;
+
+impl BackoffStrategy for Long {
+    fn wait(&self, _level: u32, _rng: &mut fastrand::Rng) -> Duration {
+        DEADLINE * 10
+    }
 }
 
 /// A consumer whose messages live for a second.
 async fn short_lived(max_in_flight: u32) -> (Consumer, PeerConnection) {
     receiving_with(max_in_flight, &reply_with([("msg_timeout", json!(1000))]), |builder| builder).await
-}
-
-/// For what the clock brings, and no event announces.
-async fn until(condition: impl Fn() -> bool) {
-    gnsq_testkit::eventually(DEADLINE, "a condition", async || condition().then_some(())).await;
 }

@@ -53,6 +53,45 @@ async fn a_handler_may_choose_the_delay() {
 }
 
 #[tokio::test]
+async fn a_requeue_policy_decides_where_the_handler_does_not() {
+    let mut run = Run::build(
+        |builder| {
+            builder
+                .max_attempts(2)
+                .requeue_delay(Duration::from_secs(7))
+                .requeue_policy(|message| {
+                    assert!(message.body.starts_with(b"bod"), "it is broken");
+                    Duration::from_millis(10 << message.attempts)
+                })
+                .give_up_handler(|_| async { Err::<(), _>(io::Error::other("not yet")) })
+        },
+        |message: Message| async move {
+            match &message.body()[..] {
+                b"body" => Err::<(), HandlerError>("broken".into()),
+                b"body that panics" => panic!("broken, too"),
+                b"body with a wish" => Err(Requeue::after(Duration::from_millis(5)).into()),
+                _ => Err(Requeue::new().into()),
+            }
+        },
+    )
+    .await;
+    for (attempts, body, delay) in [
+        (1, "body", 20),
+        (2, "body", 40),
+        (3, "body", 80),
+        (1, "body that panics", 20),
+        (1, "body with a wish", 5),
+        (1, "body without", 20),
+        // The policy panics.
+        (2, "another", 14_000),
+    ] {
+        run.peer.send_message(ONE, 1, attempts, body.as_bytes()).await;
+        run.expect(&format!("REQ {} {delay}", text(ONE))).await;
+    }
+    run.end().await;
+}
+
+#[tokio::test]
 async fn a_handler_may_requeue_without_backoff() {
     let mut run = Run::build(
         |builder| builder.requeue_delay(Duration::from_secs(3)),

@@ -4,13 +4,17 @@
 mod common;
 
 mod answers;
+mod confirmed;
 mod expiry;
 mod giving_up;
 mod handlers;
+mod touching;
+mod weight;
 
-use common::{ONE, expect_nothing_sent, plain_consumer, serve_shutdown, subscribed, within};
+use common::{ONE, expect_nothing_sent, plain_consumer, ready_with, serve_shutdown, within};
 use gnsq::{Consumer, ConsumerBuilder, ConsumerHandle, HandlerError, Message};
-use gnsq_testkit::{PeerConnection, ScriptedPeer};
+use gnsq_testkit::{PeerConnection, ScriptedPeer, identify_reply};
+use serde_json::Value;
 use tokio::task::JoinHandle;
 
 /// A consumer that runs a handler, and its peer.
@@ -61,11 +65,18 @@ async fn receiving(
     max_in_flight: u32,
     configure: impl FnOnce(ConsumerBuilder) -> ConsumerBuilder,
 ) -> (Consumer, PeerConnection) {
+    receiving_with(max_in_flight, &identify_reply(), configure).await
+}
+
+async fn receiving_with(
+    max_in_flight: u32,
+    reply: &Value,
+    configure: impl FnOnce(ConsumerBuilder) -> ConsumerBuilder,
+) -> (Consumer, PeerConnection) {
     let peer = ScriptedPeer::bind().await;
     let consumer =
         configure(plain_consumer(&[&peer]).max_in_flight(max_in_flight)).build().expect("the options are good");
-    let mut connection = subscribed(&peer).await;
-    connection.expect_command(&format!("RDY {max_in_flight}")).await;
+    let connection = ready_with(&peer, reply, max_in_flight).await;
     (consumer, connection)
 }
 

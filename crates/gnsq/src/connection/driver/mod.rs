@@ -20,9 +20,11 @@ use tokio::time::Sleep;
 
 use self::lanes::Lanes;
 use self::waiter::Waiter;
+use super::confirmations::Confirmations;
 use super::handle::Handle;
 use super::op::{Failure, Op};
 use super::read_size::ReadSize;
+use super::stats::Tally;
 use super::stream::Stream;
 use crate::error::Error;
 use crate::message::{Message, Times};
@@ -43,6 +45,7 @@ pub(super) struct Driver {
     repeated_since: Instant,
     /// Taken from the handle, to be done.
     ops: Vec<Op>,
+    tally: Tally,
     lanes: Lanes,
     /// No publish's time is over earlier than this. Kept as a bound, so that neither sending nor answering has to search.
     publishes_until: Option<Instant>,
@@ -53,6 +56,7 @@ pub(super) struct Driver {
     timer_at: Instant,
     /// Since when the socket takes nothing of what is to be sent.
     stalled: Option<Instant>,
+    confirmations: Confirmations,
     identify_sent: Option<Instant>,
     /// Until when a TLS handshake may take.
     handshake_until: Option<Instant>,
@@ -82,6 +86,7 @@ impl Driver {
             repeated: 0,
             repeated_since: now,
             ops: Vec::new(),
+            tally: Tally::default(),
             lanes: Lanes::default(),
             publishes_until: None,
             batch: Vec::new(),
@@ -89,6 +94,7 @@ impl Driver {
             timer: Box::pin(tokio::time::sleep_until(now.into())),
             timer_at: now,
             stalled: None,
+            confirmations: Confirmations::default(),
             identify_sent: None,
             handshake_until: None,
             closing: None,
@@ -207,6 +213,9 @@ impl Driver {
                 if let Some(sent) = self.identify_sent.take() {
                     self.window.set_round_trip(now - sent);
                     if let Some(response) = self.protocol.identified() {
+                        for difference in response.differences(&shared.config.identify_request()) {
+                            tracing::info!(nsqd = %shared.address, %difference, "not granted as asked for");
+                        }
                         // Set once: a connection identifies once.
                         let _ = shared.identified.set(response.clone());
                     }
@@ -217,7 +226,16 @@ impl Driver {
                     waiter.answer(answer);
                 }
             }
-            Event::TooLate(error) => self.handle.tell_error(&error),
+            Event::TooLate(error) => {
+                if !Confirmations::is_barrier(&error) {
+                    self.handle.tell_error(&error);
+                }
+                self.confirmations.on_refusal(&error);
+                // What can't be touched is no longer in flight.
+                self.window.on_answered(now, count(self.protocol.in_flight()));
+                self.publish_counts();
+                self.send_ready();
+            }
             // What hasn't left by now still will, unless the connection ends before: nobody can take it back.
             Event::TimedOut { waiter: Waiter::Ask(reply), .. } => reply.fail(Failure::TimedOut { sent: true }),
             Event::Expired(id) => self.handle.tell_expired(id),
@@ -233,8 +251,9 @@ impl Driver {
         if self.batch.is_empty() {
             return;
         }
-        self.handle.set_last_message(now);
+        self.tally.received += self.batch.len() as u64;
         self.window.on_messages(now, count(self.batch.len()), count(self.protocol.in_flight()));
+        self.handle.set_last_message(now, self.window.facts());
         self.publish_counts();
         self.handle.tell_messages(&mut self.batch);
         self.batch.clear();
@@ -261,6 +280,7 @@ impl Driver {
         {
             self.most_ready = self.most_ready.max(ready);
             self.handle.shared().ready.store(ready, Ordering::Relaxed);
+            self.handle.meter().ready.set(ready);
         }
         if let Some(facts) = self.window.poll_report() {
             self.handle.shared().hungry.fetch_or(facts.hungry, Ordering::Relaxed);
@@ -275,6 +295,7 @@ impl Driver {
             self.protocol.next_timeout(),
             self.publishes_until,
             self.window.next_timeout(),
+            self.confirmations.next_timeout(),
             self.stalled.map(|since| since + config.write_timeout),
             self.handshake_until,
             self.closing,
@@ -300,6 +321,7 @@ impl Driver {
             return Err(self.io_error(io::Error::new(io::ErrorKind::TimedOut, text)));
         }
         self.check_handshake(now)?;
+        self.confirmations.time_out(now);
         self.time_out_publishes(now);
         let in_flight = self.protocol.in_flight();
         self.protocol.handle_timeout(now).map_err(|error| self.protocol_error(error))?;
@@ -313,10 +335,15 @@ impl Driver {
     }
 
     /// Tells the handles how many messages are in flight.
-    fn publish_counts(&self) {
+    fn publish_counts(&mut self) {
+        if let Some((read, written)) = self.stream.traffic() {
+            (self.tally.bytes_read, self.tally.bytes_written) = (read, written);
+        }
         let shared = self.handle.shared();
         let in_flight = count(self.protocol.in_flight());
         shared.in_flight.store(in_flight, Ordering::Relaxed);
+        self.handle.meter().in_flight.set(in_flight);
+        self.handle.counts().publish(self.tally);
         if in_flight == 0 && shared.draining.load(Ordering::Relaxed) && shared.draining.swap(false, Ordering::SeqCst) {
             shared.drained.notify_waiters();
         }
@@ -354,10 +381,12 @@ impl Driver {
         for publish in self.lanes.clear() {
             publish.fail(Failure::NotSent(cause.clone()), &self.handle);
         }
+        self.confirmations.fail(cause);
         for op in undone {
             match op {
                 Op::Publish(publish) => publish.fail(Failure::NotSent(cause.clone()), &self.handle),
                 Op::Ask(_, reply, _) => reply.fail(Failure::NotSent(cause.clone())),
+                Op::Confirm(confirm) => confirm.reply.fail(Failure::NotSent(cause.clone())),
                 _ => {}
             }
         }

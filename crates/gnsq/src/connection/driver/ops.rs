@@ -3,9 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use gnsq_proto::connection::StateError;
+
 use super::waiter::Waiter;
 use super::{Driver, count};
-use crate::connection::op::{Ask, Op, Reply};
+use crate::connection::confirmations::Confirmations;
+use crate::connection::op::{Ask, Confirm, Failure, Op, Reply};
 
 impl Driver {
     pub(super) fn do_ops(&mut self, now: Instant) {
@@ -22,6 +25,11 @@ impl Driver {
         // A burst of publishes leaves no memory behind.
         ops.shrink_to(KEEP_OPS);
         self.ops = ops;
+        if self.confirmations.take_barrier()
+            && let Err(error) = self.protocol.touch(Confirmations::BARRIER, now)
+        {
+            tracing::debug!(nsqd = %self.handle.address(), %error, "command not sent");
+        }
         if self.protocol.in_flight() != in_flight {
             self.window.on_answered(now, count(self.protocol.in_flight()));
         }
@@ -30,10 +38,18 @@ impl Driver {
 
     fn do_op(&mut self, op: Op, now: Instant) {
         let result = match op {
-            Op::Finish(id) => self.protocol.finish(id).map(drop),
-            Op::Requeue(id, delay) => self.protocol.requeue(id, delay.min(LONGEST_DELAY)).map(drop),
-            Op::GiveBack(id) => self.protocol.give_back(id).map(drop),
-            Op::Touch(id) => self.protocol.touch(id, now).map(drop),
+            Op::Finish(_) | Op::Requeue(..) | Op::Touch(_) => self.answer(&op, now),
+            Op::GiveBack(id) => self.protocol.give_back(id).map(|given| self.tally.requeued += u64::from(given)),
+            Op::KeepAlive(id) if self.protocol.is_in_flight(id) => self.answer(&Op::Touch(id), now),
+            Op::KeepAlive(_) => Ok(()),
+            Op::Confirm(confirm) => {
+                let Confirm { op, reply, deadline } = *confirm;
+                match self.answer(&op, now) {
+                    Ok(()) => self.confirmations.ask(&op, reply, deadline),
+                    Err(error) => reply.fail(Failure::State(error)),
+                }
+                Ok(())
+            }
             Op::Publish(publish) => {
                 self.publish(publish, now);
                 Ok(())
@@ -54,7 +70,7 @@ impl Driver {
             }
             Op::Nop => self.protocol.nop(),
             Op::RequeueAll => {
-                self.protocol.requeue_all();
+                self.tally.requeued += self.protocol.requeue_all() as u64;
                 Ok(())
             }
             Op::Close => {
@@ -65,6 +81,19 @@ impl Driver {
         };
         if let Err(error) = result {
             tracing::debug!(nsqd = %self.handle.address(), %error, "command not sent");
+        }
+    }
+
+    /// Tells nsqd what is to become of a message.
+    fn answer(&mut self, op: &Op, now: Instant) -> Result<(), StateError> {
+        match op {
+            Op::Finish(id) => self.protocol.finish(*id).map(|_| self.tally.finished += 1),
+            Op::Requeue(id, delay) => {
+                self.protocol.requeue(*id, (*delay).min(LONGEST_DELAY)).map(|_| self.tally.requeued += 1)
+            }
+            Op::Touch(id) => self.protocol.touch(*id, now).map(drop),
+            // Nothing else is an answer.
+            _ => Ok(()),
         }
     }
 

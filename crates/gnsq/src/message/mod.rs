@@ -1,5 +1,12 @@
 //! A message in the hands of the user.
 
+mod confirm;
+
+mod lending;
+mod lifetime;
+mod touching;
+mod weight;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,6 +15,12 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use gnsq_proto::{MessageFrame, MessageId, TopicName};
 
+pub(crate) use self::lending::{Lender, Loan};
+use self::lifetime::Lifetime;
+pub(crate) use self::lifetime::{Times, Verdict};
+pub(crate) use self::touching::Pulse;
+pub(crate) use self::weight::Load;
+use self::weight::Weight;
 use crate::address::Address;
 use crate::connection::{Handle, Op};
 use crate::error::{Error, Result};
@@ -20,39 +33,15 @@ pub struct Message {
     frame: MessageFrame,
     connection: Handle,
     life: Life,
-}
-
-/// What is known of a message beside its content.
-#[derive(Debug, Default)]
-pub(crate) struct Lifetime {
-    answered: AtomicBool,
-    /// Whether its fate is in the user's hands, not in those of the handler's caller.
-    detached: AtomicBool,
-    /// When nsqd gives it to someone else, in the connection's nanoseconds.
-    deadline: AtomicU64,
-    /// Touches move the deadline no further.
-    cap: u64,
-}
-
-/// The times of messages that were received together, in their connection's nanoseconds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Times {
-    deadline: u64,
-    cap: u64,
-}
-
-impl Times {
-    pub(crate) fn new(connection: &Handle, received: Instant, deadline: Instant) -> Self {
-        let (_, longest) = connection.msg_timeouts();
-        Self { deadline: connection.nanos(deadline), cap: connection.nanos(received + longest) }
-    }
+    /// Of a consumer that counts bytes.
+    weight: Option<Weight>,
 }
 
 #[derive(Debug)]
 enum Life {
     Own(Lifetime),
-    /// Shared with the one who called the handler.
-    Lent(Arc<Lifetime>),
+    /// Shared with the one who called the handler, or touches the message.
+    Shared(Arc<Lifetime>),
 }
 
 impl Message {
@@ -63,7 +52,7 @@ impl Message {
             deadline: AtomicU64::new(times.deadline),
             cap: times.cap,
         };
-        Self { frame, connection, life: Life::Own(life) }
+        Self { frame, connection, life: Life::Own(life), weight: None }
     }
 
     /// The message's content. Cloning it copies no bytes.
@@ -122,7 +111,8 @@ impl Message {
     /// [`Error::Expired`] when its time is over: nsqd gives it to someone else, and nothing is sent.
     /// [`Error::Io`] and the like when its connection has ended: nsqd gives it to someone else after its timeout.
     pub fn finish(self) -> Result<()> {
-        self.answer(|| Op::Finish(self.id()))?;
+        self.begin_finish()?;
+        self.connection.send(Op::Finish(self.id()))?;
         self.connection.tell_finished(self.id());
         Ok(())
     }
@@ -158,10 +148,7 @@ impl Message {
             return Err(Error::Expired { id: self.id() });
         }
         self.connection.send(Op::Touch(self.id()))?;
-        let life = self.life();
-        let (timeout, _) = self.connection.msg_timeouts();
-        let deadline = self.connection.nanos(now + timeout);
-        life.deadline.store(deadline.min(life.cap), Ordering::Relaxed);
+        self.life().extend(&self.connection, now);
         Ok(())
     }
 
@@ -175,30 +162,65 @@ impl Message {
         self.life().is_over(&self.connection, now)
     }
 
+    pub(crate) fn connection(&self) -> &Handle {
+        &self.connection
+    }
+
     pub(crate) fn frame(&self) -> &MessageFrame {
         &self.frame
     }
 
     fn requeue_with(self, delay: Duration, backoff: bool) -> Result<()> {
-        self.answer(|| Op::Requeue(self.id(), delay))?;
+        self.begin_answer()?;
+        self.connection.send(Op::Requeue(self.id(), delay))?;
         self.connection.tell_requeued(self.id(), delay, backoff);
         Ok(())
     }
 
-    fn answer(&self, op: impl FnOnce() -> Op) -> Result<()> {
-        let life = self.life();
+    /// Nobody else answers the message from here on. Says whether its time is over, where it still was to be answered.
+    fn begin_answer(&self) -> Result<(), Unanswerable> {
+        let answered = self.life().answered.swap(true, Ordering::AcqRel);
         let late = self.expired_at(Instant::now());
-        if life.answered.swap(true, Ordering::AcqRel) || late {
-            return Err(Error::Expired { id: self.id() });
-        }
-        self.connection.send(op())
+        if answered || late { Err(Unanswerable { id: self.id(), late: !answered }) } else { Ok(()) }
+    }
+
+    fn begin_finish(&self) -> Result<()> {
+        self.begin_answer().map_err(|refusal| {
+            if refusal.late {
+                self.connection.observer().late_finish();
+            }
+            refusal.into()
+        })
     }
 
     fn life(&self) -> &Lifetime {
         match &self.life {
             Life::Own(life) => life,
-            Life::Lent(life) => life,
+            Life::Shared(life) => life,
         }
+    }
+
+    /// As [`life`](Self::life), for one who keeps it.
+    fn share(&mut self) -> &Arc<Lifetime> {
+        if let Life::Own(own) = &mut self.life {
+            self.life = Life::Shared(Arc::new(std::mem::take(own)));
+        }
+        match &self.life {
+            Life::Shared(life) => life,
+            Life::Own(_) => unreachable!("it is shared by now"),
+        }
+    }
+}
+
+/// The message is someone else's to answer, or has been answered.
+struct Unanswerable {
+    id: MessageId,
+    late: bool,
+}
+
+impl From<Unanswerable> for Error {
+    fn from(refusal: Unanswerable) -> Self {
+        Self::Expired { id: refusal.id }
     }
 }
 
@@ -206,7 +228,7 @@ impl Drop for Message {
     fn drop(&mut self) {
         let life = self.life();
         if life.detached.load(Ordering::Relaxed) {
-            requeue_dropped(&self.connection, self.id(), life);
+            life.give_back(&self.connection, self.id());
         }
     }
 }
@@ -220,106 +242,5 @@ impl fmt::Debug for Message {
             .field("topic", self.topic())
             .field("nsqd", self.nsqd())
             .finish_non_exhaustive()
-    }
-}
-
-impl Lifetime {
-    fn is_over(&self, connection: &Handle, now: Instant) -> bool {
-        connection.nanos(now) >= self.deadline.load(Ordering::Relaxed)
-    }
-}
-
-/// Lends messages to a handler, one after the other, and answers them as it decides. It is what makes a message
-/// handled cost no allocation.
-#[derive(Debug, Default)]
-pub(crate) struct Lender {
-    /// The last message's. Most come from where the one before came from.
-    connection: Option<Handle>,
-    /// Where what happens to the message that is lent shows.
-    life: Arc<Lifetime>,
-}
-
-impl Lender {
-    /// Lends `message`, which is then to be handed to the handler. The one before must be settled.
-    pub(crate) fn lend(&mut self, message: &mut Message) -> Loan<'_> {
-        let fresh = Lifetime {
-            answered: AtomicBool::new(false),
-            detached: AtomicBool::new(false),
-            deadline: AtomicU64::new(message.life().deadline.load(Ordering::Relaxed)),
-            cap: message.life().cap,
-        };
-        // Usually the handler has dropped the last message, and the memory can be used again.
-        match Arc::get_mut(&mut self.life) {
-            Some(old) => *old = fresh,
-            None => self.life = Arc::new(fresh),
-        }
-        message.life = Life::Lent(self.life.clone());
-        if self.connection.as_ref() != Some(&message.connection) {
-            self.connection = Some(message.connection.clone());
-        }
-        let connection = self.connection.get_or_insert_with(|| message.connection.clone());
-        Loan { connection, id: message.id(), life: &self.life, settled: false }
-    }
-}
-
-/// A message in a handler's hands, seen by the one who called it, who answers it unless that is done.
-/// Dropped without [`settle`](Self::settle), the message is requeued.
-#[derive(Debug)]
-pub(crate) struct Loan<'a> {
-    connection: &'a Handle,
-    id: MessageId,
-    life: &'a Lifetime,
-    settled: bool,
-}
-
-/// How a handler ended.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Verdict {
-    Finish,
-    Requeue { delay: Duration, backoff: bool },
-}
-
-impl Loan<'_> {
-    /// Answers the message as its handler decided, unless it answered or detached it itself.
-    pub(crate) fn settle(mut self, verdict: Verdict, now: Instant) -> Result<()> {
-        self.settled = true;
-        let life = self.life;
-        if life.detached.load(Ordering::Relaxed) || life.answered.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        if life.is_over(self.connection, now) {
-            return Err(Error::Expired { id: self.id });
-        }
-        match verdict {
-            Verdict::Finish => {
-                self.connection.send(Op::Finish(self.id))?;
-                self.connection.tell_finished(self.id);
-            }
-            Verdict::Requeue { delay, backoff } => {
-                self.connection.send(Op::Requeue(self.id, delay))?;
-                self.connection.tell_requeued(self.id, delay, backoff);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Loan<'_> {
-    fn drop(&mut self) {
-        if !self.settled && !self.life.detached.load(Ordering::Relaxed) {
-            requeue_dropped(self.connection, self.id, self.life);
-        }
-    }
-}
-
-/// At once, and no failure: nobody has looked at it. When the connection has ended there is nobody to tell.
-fn requeue_dropped(connection: &Handle, id: MessageId, life: &Lifetime) {
-    let answered = life.answered.swap(true, Ordering::AcqRel);
-    // One whose time is over isn't this one's to requeue: nsqd may have sent it again, on this very connection.
-    if answered || life.is_over(connection, Instant::now()) {
-        return;
-    }
-    if connection.send(Op::GiveBack(id)).is_ok() {
-        connection.tell_requeued(id, Duration::ZERO, false);
     }
 }

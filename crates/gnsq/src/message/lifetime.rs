@@ -1,0 +1,93 @@
+//! How long a message may be held, and whether it was answered.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use gnsq_proto::MessageId;
+
+use crate::connection::{Handle, Op};
+use crate::error::{Error, Result};
+
+/// What is known of a message beside its content.
+#[derive(Debug, Default)]
+pub(crate) struct Lifetime {
+    pub(super) answered: AtomicBool,
+    /// Whether its fate is in the user's hands, not in those of the handler's caller.
+    pub(super) detached: AtomicBool,
+    /// When nsqd gives it to someone else, in the connection's nanoseconds.
+    pub(super) deadline: AtomicU64,
+    /// Touches move the deadline no further.
+    pub(super) cap: u64,
+}
+
+/// The times of messages that were received together, in their connection's nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(super) deadline: u64,
+    pub(super) cap: u64,
+}
+
+/// How a handler ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Verdict {
+    Finish,
+    Requeue { delay: Duration, backoff: bool },
+}
+
+impl Times {
+    pub(crate) fn new(connection: &Handle, received: Instant, deadline: Instant) -> Self {
+        let (_, longest) = connection.msg_timeouts();
+        Self { deadline: connection.nanos(deadline), cap: connection.nanos(received + longest) }
+    }
+}
+
+impl Lifetime {
+    pub(super) fn is_over(&self, connection: &Handle, now: Instant) -> bool {
+        connection.nanos(now) >= self.deadline.load(Ordering::Relaxed)
+    }
+
+    /// nsqd has been told of a touch: the message timeout again from now.
+    pub(super) fn extend(&self, connection: &Handle, now: Instant) {
+        let (timeout, _) = connection.msg_timeouts();
+        self.deadline.fetch_max(connection.nanos(now + timeout).min(self.cap), Ordering::Relaxed);
+    }
+
+    /// nsqd says that it is someone else's.
+    pub(super) fn end(&self, connection: &Handle, now: Instant) {
+        self.deadline.fetch_min(connection.nanos(now), Ordering::Relaxed);
+    }
+
+    /// Answers the message as its handler decided, unless it answered or detached it itself.
+    pub(super) fn settle(&self, connection: &Handle, id: MessageId, verdict: Verdict, now: Instant) -> Result<()> {
+        if self.detached.load(Ordering::Relaxed) || self.answered.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let late = self.is_over(connection, now);
+        match verdict {
+            Verdict::Finish if late => connection.observer().late_finish(),
+            Verdict::Finish => {
+                connection.send(Op::Finish(id))?;
+                connection.tell_finished(id);
+            }
+            Verdict::Requeue { delay, backoff } if !late => {
+                connection.send(Op::Requeue(id, delay))?;
+                connection.tell_requeued(id, delay, backoff);
+            }
+            Verdict::Requeue { .. } => {}
+        }
+        if late { Err(Error::Expired { id }) } else { Ok(()) }
+    }
+
+    /// Requeues a message that was dropped, at once, and no failure: nobody has looked at it. When the connection has
+    /// ended there is nobody to tell.
+    pub(super) fn give_back(&self, connection: &Handle, id: MessageId) {
+        let answered = self.answered.swap(true, Ordering::AcqRel);
+        // One whose time is over isn't this one's to requeue: nsqd may have sent it again, on this very connection.
+        if answered || self.is_over(connection, Instant::now()) {
+            return;
+        }
+        if connection.send(Op::GiveBack(id)).is_ok() {
+            connection.tell_requeued(id, Duration::ZERO, false);
+        }
+    }
+}
