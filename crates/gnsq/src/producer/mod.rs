@@ -3,6 +3,7 @@
 mod breaker;
 mod builder;
 mod member;
+mod members;
 mod options;
 mod parking;
 mod pool;
