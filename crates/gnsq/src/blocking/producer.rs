@@ -127,19 +127,6 @@ impl Producer {
         wait(&self.runtime, self.inner.publish_with(topic, body, options))?
     }
 
-    /// Publishes one message that consumers get at `time`, also one further away than nsqd can defer. See
-    /// [`gnsq::Producer::publish_at`](crate::Producer::publish_at).
-    ///
-    /// # Errors
-    ///
-    /// As that one, and [`Error::WouldBlock`].
-    pub fn publish_at<T>(&self, topic: T, body: impl Into<Envelope>, time: SystemTime) -> Result<()>
-    where
-        T: TryInto<TopicName, Error: Into<Error>>,
-    {
-        wait(&self.runtime, self.inner.publish_at(topic, body, time))?
-    }
-
     /// Publishes one message that nsqd delivers after `delay`.
     ///
     /// # Errors
