@@ -35,6 +35,7 @@
 //! | `http` | yes | the HTTP clients, https included, and discovery through nsqlookupd |
 //! | `tls` | yes | TLS for connections to nsqd, verified against the system's roots |
 //! | `snappy`, `deflate` | yes | compressed connections to nsqd |
+//! | `metrics` | no | counters, gauges and histograms through the `metrics` facade: `gnsq::metrics` |
 //! | `blocking` | no | `gnsq::blocking`: the producer and the consumer for programs without async |
 
 mod address;
@@ -53,11 +54,14 @@ mod fleet;
 #[cfg(feature = "http")]
 pub mod http;
 mod message;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod nsqd;
 mod outbound;
 mod producer;
 mod queue;
 mod runtime;
+mod telemetry;
 mod time_limit;
 #[cfg(any(feature = "tls", feature = "http"))]
 mod tls;

@@ -87,7 +87,7 @@ impl NsqdTcpClient {
         let inbox = Arc::new(Inbox::default());
         let opening = {
             let (config, inbox) = (config.clone(), inbox.clone());
-            async move { Handle::open(&address, &config, inbox).await }
+            async move { Handle::open(&address, &config, inbox, Arc::default()).await }
         };
         // The connection belongs to the runtime that opens it.
         let connection = io.handle()?.spawn(opening).await.map_err(|_| Error::Closed)??;

@@ -30,6 +30,7 @@ pub(crate) use self::supervisor::{Session, Supervisor};
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::error::Result;
+use crate::telemetry::ConnectionMeter;
 
 impl Handle {
     /// Connects, sends the protocol's magic, and starts the task that drives the connection on the current runtime.
@@ -37,9 +38,10 @@ impl Handle {
         address: &Address,
         config: &Arc<ConnectionConfig>,
         observer: Arc<dyn Observer>,
+        meter: Arc<ConnectionMeter>,
     ) -> Result<Self> {
         let socket = dial::dial(address, config).await?;
-        let handle = Self::new(address.clone(), config.clone(), observer);
+        let handle = Self::new(address.clone(), config.clone(), observer, meter);
         tokio::spawn(Driver::new(handle.clone(), Stream::new(socket)));
         Ok(handle)
     }

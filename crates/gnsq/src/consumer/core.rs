@@ -25,6 +25,7 @@ use crate::events::{HandlerError, MessageEvent, Signals};
 use crate::fleet::Board;
 use crate::message::{Load, Message};
 use crate::queue::Queue;
+use crate::telemetry::{ConnectionMeter, ConsumerMeter};
 
 pub(super) type RequeuePolicy = Arc<dyn Fn(&MessageEvent) -> Duration + Send + Sync>;
 
@@ -54,6 +55,7 @@ pub(super) struct Core {
     pub(super) queue: Queue,
     pub(super) signals: Signals,
     pub(super) counters: Counters,
+    pub(super) meter: ConsumerMeter,
     pub(super) max_in_flight: AtomicU32,
     /// What the messages in hand weigh, where that is limited.
     pub(super) load: Option<Arc<Load>>,
@@ -107,6 +109,7 @@ impl Core {
     pub(super) fn new(settings: Settings, max_in_flight: u32, max_in_flight_bytes: Option<u64>) -> Self {
         let changed = Arc::new(Notify::new());
         Self {
+            meter: ConsumerMeter::new(&settings.topics, &settings.channel),
             settings,
             queue: Queue::default(),
             signals: Signals::default(),
@@ -178,6 +181,10 @@ impl Session for Core {
     type Purpose = TopicName;
 
     const WAITS: bool = true;
+
+    fn meter(&self, topic: &TopicName, nsqd: &Address) -> ConnectionMeter {
+        ConnectionMeter::of_consumer(topic, &self.settings.channel, nsqd)
+    }
 
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {
         self.clone()

@@ -15,6 +15,7 @@ use super::inlet::Inlet;
 use super::report::ShutdownReport;
 use crate::events::{ExceptionEvent, HandlerError, MessageEvent};
 use crate::message::{Lender, Message, Verdict};
+use crate::telemetry::ConnectionMeter;
 
 /// An error by which a handler asks for another delay than the consumer's, or for no backoff.
 ///
@@ -115,16 +116,17 @@ where
             Ok(Err(error)) => {
                 let error = error.into();
                 let verdict = requeue(&core, attempts, event.as_ref(), &error);
-                failed(&core, id, event, error);
+                failed(&core, loan.meter(), id, event, error);
                 verdict
             }
             Err(panic) => {
                 let delay = core.requeue_delay(attempts, event.as_ref());
-                failed(&core, id, event, panic_text(&*panic).into());
+                failed(&core, loan.meter(), id, event, panic_text(&*panic).into());
                 Verdict::Requeue { delay, backoff: true }
             }
         };
         let now = Instant::now();
+        loan.meter().handler.record_time(inlet.handed_out(), now);
         inlet.set_now(now);
         if let Err(error) = loan.settle(verdict, now) {
             tracing::warn!(%id, %error, "a handled message could not be answered");
@@ -140,10 +142,17 @@ pub(super) fn requeue(core: &Core, attempts: u16, message: Option<&MessageEvent>
     }
 }
 
-fn failed(core: &Core, id: gnsq_proto::MessageId, event: Option<MessageEvent>, error: HandlerError) {
+fn failed(
+    core: &Core,
+    meter: &ConnectionMeter,
+    id: gnsq_proto::MessageId,
+    event: Option<MessageEvent>,
+    error: HandlerError,
+) {
     if error.is::<Requeue>() {
         return;
     }
+    meter.handler_failures.add(1);
     tracing::warn!(%id, %error, "the handler failed, the message is requeued");
     if let Some(message) = event {
         core.signals.on_exception.emit(|| ExceptionEvent { message, error: Arc::new(error) });

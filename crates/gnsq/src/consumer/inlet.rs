@@ -22,11 +22,12 @@ pub(crate) struct Inlet {
     giving_up: Option<BoxFuture<'static, ()>>,
     /// The time, while nothing has been waited for since it was read: the clock is no small part of a message's cost.
     now: Option<Instant>,
+    handed_out: Instant,
 }
 
 impl Inlet {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, place: Place::default(), giving_up: None, now: None }
+        Self { core, place: Place::default(), giving_up: None, now: None, handed_out: Instant::now() }
     }
 
     /// The next message; `None` when the consumer has shut down.
@@ -50,9 +51,15 @@ impl Inlet {
             if self.core.is_exhausted(&message) {
                 self.giving_up = Some(give_up(self.core.clone(), message).boxed());
             } else {
+                self.handed_out = now;
                 return Poll::Ready(Some(message));
             }
         }
+    }
+
+    /// When the last message was handed out.
+    pub(super) fn handed_out(&self) -> Instant {
+        self.handed_out
     }
 
     /// Tells the time to the call of [`next`](Self::next) that follows at once.
@@ -93,6 +100,7 @@ async fn give_up(core: Arc<Core>, message: Message) {
         Ok(()) => {
             tracing::warn!(%id, attempts, "giving up on a message");
             core.counters.given_up.fetch_add(1, Ordering::Relaxed);
+            message.connection().meter().given_up.add(1);
             message.finish()
         }
         Err(error) => {

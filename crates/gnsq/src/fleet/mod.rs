@@ -8,6 +8,8 @@ mod discovery;
 mod options;
 #[cfg(feature = "http")]
 mod question;
+#[cfg(feature = "http")]
+mod source;
 
 #[cfg(feature = "http")]
 use std::collections::BTreeSet;
@@ -28,6 +30,8 @@ pub(crate) use self::discovery::Discovery;
 pub(crate) use self::options::{LookupdOptions, lookupd_options};
 #[cfg(feature = "http")]
 pub(crate) use self::question::{Nodes, Nsqd, Question, usable_address};
+#[cfg(feature = "http")]
+pub(crate) use self::source::Source;
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::connection::{Session, Supervisor};

@@ -10,6 +10,7 @@ use super::lifetime::{Lifetime, Verdict};
 use super::{Life, Message};
 use crate::connection::Handle;
 use crate::error::Result;
+use crate::telemetry::ConnectionMeter;
 
 /// Lends messages to a handler, one after the other, and answers them as it decides. It is what makes a message
 /// handled cost no allocation.
@@ -70,6 +71,10 @@ impl Loan<'_> {
     /// Whether the message is still to be answered by the one who lent it.
     pub(crate) fn is_open(&self) -> bool {
         !self.life.detached.load(Ordering::Relaxed) && !self.life.answered.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn meter(&self) -> &ConnectionMeter {
+        self.connection.meter()
     }
 
     /// Answers the message as its handler decided, unless it answered or detached it itself.

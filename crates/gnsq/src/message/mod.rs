@@ -162,6 +162,10 @@ impl Message {
         self.life().is_over(&self.connection, now)
     }
 
+    pub(crate) fn connection(&self) -> &Handle {
+        &self.connection
+    }
+
     pub(crate) fn frame(&self) -> &MessageFrame {
         &self.frame
     }

@@ -3,6 +3,7 @@
 mod breaker;
 mod builder;
 mod member;
+mod members;
 mod options;
 mod parking;
 mod pool;
@@ -210,9 +211,10 @@ impl Producer {
 
     async fn send(&self, outbound: Outbound, options: &PublishOptions) -> Result<()> {
         options.check()?;
+        let began = Instant::now();
         let messages = messages(&outbound.command) as u64;
         let mut unknown = None;
-        let outcome = self.attempt(outbound, options, &mut unknown).await;
+        let outcome = self.attempt(outbound, options, began, &mut unknown).await;
         let outcome = match unknown {
             // The last attempt surely published nothing, but one before it may have.
             Some(earlier) => outcome.map_err(|last| if last.outcome_unknown() { last } else { earlier }),
@@ -223,6 +225,7 @@ impl Producer {
             let counter = if error.outcome_unknown() { &counters.unknown } else { &counters.failed };
             counter.fetch_add(messages, Ordering::Relaxed);
         }
+        self.pool.meter.published(&outcome, began);
         outcome
     }
 
@@ -232,13 +235,13 @@ impl Producer {
         &self,
         Outbound { command, size }: Outbound,
         options: &PublishOptions,
+        mut now: Instant,
         unknown: &mut Option<Error>,
     ) -> Result<()> {
         let pool = &*self.pool;
         if pool.is_closed() {
             return Err(Error::Closed);
         }
-        let mut now = Instant::now();
         let limit = TimeLimit::new(now, options.timeout.unwrap_or(pool.settings.publish_timeout));
         let permit = pool.budget.begin();
         let mut shares = true;

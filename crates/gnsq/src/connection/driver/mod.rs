@@ -251,9 +251,9 @@ impl Driver {
         if self.batch.is_empty() {
             return;
         }
-        self.handle.set_last_message(now);
         self.tally.received += self.batch.len() as u64;
         self.window.on_messages(now, count(self.batch.len()), count(self.protocol.in_flight()));
+        self.handle.set_last_message(now, self.window.facts());
         self.publish_counts();
         self.handle.tell_messages(&mut self.batch);
         self.batch.clear();
@@ -280,6 +280,7 @@ impl Driver {
         {
             self.most_ready = self.most_ready.max(ready);
             self.handle.shared().ready.store(ready, Ordering::Relaxed);
+            self.handle.meter().ready.set(ready);
         }
         if let Some(facts) = self.window.poll_report() {
             self.handle.shared().hungry.fetch_or(facts.hungry, Ordering::Relaxed);
@@ -341,6 +342,7 @@ impl Driver {
         let shared = self.handle.shared();
         let in_flight = count(self.protocol.in_flight());
         shared.in_flight.store(in_flight, Ordering::Relaxed);
+        self.handle.meter().in_flight.set(in_flight);
         self.handle.counts().publish(self.tally);
         if in_flight == 0 && shared.draining.load(Ordering::Relaxed) && shared.draining.swap(false, Ordering::SeqCst) {
             shared.drained.notify_waiters();

@@ -81,6 +81,7 @@ impl Driver {
         if publishes.is_empty() {
             return;
         }
+        self.handle.meter().batches.record_count(publishes.len());
         if publishes.len() > 1 {
             self.handle.observer().batched(publishes.len());
         }
