@@ -133,8 +133,8 @@ impl ConnectionConfig {
         self
     }
 
-    /// The percentage of messages to receive, 1 to 99. nsqd drops the others for this channel, for good.
-    /// Default: all.
+    /// The percentage of messages to receive, 1 to 99. nsqd drops the others for this channel, for good; nsqd 1.3.0 lets
+    /// one percent more through. Default: all.
     pub fn sample_rate(mut self, percent: u8) -> Self {
         self.sample_rate = Some(percent);
         self

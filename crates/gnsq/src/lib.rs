@@ -43,6 +43,7 @@ mod budget;
 mod config;
 mod connection;
 mod consumer;
+pub mod contrib;
 pub mod envelope;
 mod error;
 mod event;

@@ -134,7 +134,7 @@ where
     }
 }
 
-fn requeue(core: &Core, attempts: u16, message: Option<&MessageEvent>, error: &HandlerError) -> Verdict {
+pub(super) fn requeue(core: &Core, attempts: u16, message: Option<&MessageEvent>, error: &HandlerError) -> Verdict {
     let asked = error.downcast_ref::<Requeue>();
     Verdict::Requeue {
         delay: asked.and_then(|asked| asked.delay).unwrap_or_else(|| core.requeue_delay(attempts, message)),
@@ -159,7 +159,7 @@ fn failed(
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("the handler panicked: {}", text.unwrap_or("no text"))
 }

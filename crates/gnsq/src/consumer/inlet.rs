@@ -31,7 +31,7 @@ impl Inlet {
     }
 
     /// The next message; `None` when the consumer has shut down.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         loop {
             if let Some(giving_up) = &mut self.giving_up {
                 ready!(giving_up.as_mut().poll(cx));
@@ -68,7 +68,6 @@ impl Inlet {
     }
 
     /// No longer waits for a message, if it did. What it is giving up it goes on with at the next call.
-    #[cfg(feature = "blocking")]
     pub(crate) fn leave(&mut self) {
         self.place.leave();
     }

@@ -1,5 +1,6 @@
 //! Consuming a channel from any number of nsqds.
 
+mod batch;
 mod builder;
 mod core;
 mod deliver_at;
@@ -21,7 +22,9 @@ use std::time::Duration;
 use std::time::Instant;
 
 use futures_util::Stream;
+use tokio_util::sync::DropGuard;
 
+pub use self::batch::BatchOutcome;
 pub use self::builder::ConsumerBuilder;
 use self::core::Core;
 pub(crate) use self::deliver_at::whole_millis;
@@ -72,6 +75,8 @@ use gnsq_proto::{ChannelName, TopicName};
 pub struct Consumer {
     inlet: Inlet,
     handle: ConsumerHandle,
+    /// Asks for a shutdown when dropped.
+    stop: DropGuard,
 }
 
 /// Steers a [`Consumer`] from anywhere. Clones are the same consumer's.
@@ -136,12 +141,18 @@ impl Consumer {
     }
 
     pub(crate) fn new(handle: ConsumerHandle) -> Self {
-        Self { inlet: handle.inlet(), handle }
+        let stop = handle.core.shutdown.requested.clone().drop_guard();
+        Self { inlet: handle.inlet(), handle, stop }
     }
 
     /// Steers this consumer from elsewhere.
     pub fn handle(&self) -> &ConsumerHandle {
         &self.handle
+    }
+
+    /// The way in which its messages are taken, with what that has begun; the handle, and what shuts it down when dropped.
+    pub(crate) fn into_parts(self) -> (Inlet, ConsumerHandle, DropGuard) {
+        (self.inlet, self.handle, self.stop)
     }
 
     fn core(&self) -> &Arc<Core> {
@@ -165,12 +176,6 @@ impl fmt::Debug for Consumer {
             .field("channel", &settings.channel)
             .field("stats", &self.handle.stats())
             .finish_non_exhaustive()
-    }
-}
-
-impl Drop for Consumer {
-    fn drop(&mut self) {
-        self.handle.request_shutdown();
     }
 }
 
@@ -266,9 +271,19 @@ impl ConsumerHandle {
         &self.core.signals
     }
 
+    /// The channel that messages are taken from.
+    pub fn channel(&self) -> &ChannelName {
+        &self.core.settings.channel
+    }
+
     /// A way to take messages out, beside others.
     pub(crate) fn inlet(&self) -> Inlet {
         Inlet::new(self.core.clone())
+    }
+
+    /// Waits until a shutdown is asked for.
+    pub(crate) async fn shutdown_requested(&self) {
+        self.core.shutdown.requested.cancelled().await;
     }
 
     /// How many handlers run at once, and how long a shutdown waits for them.

@@ -19,13 +19,15 @@ pub(crate) struct Discovery<Q: Question> {
     options: LookupdOptions,
     /// The last good answer of each nsqlookupd, which holds while it gives none.
     known: BTreeMap<String, BTreeSet<Q::Found>>,
+    /// Those that gave no answer when they were asked last.
+    silent: BTreeSet<String>,
     board: Arc<Board<Q::Found>>,
     rng: fastrand::Rng,
 }
 
 impl<Q: Question> Discovery<Q> {
     pub(crate) fn new(question: Q, options: LookupdOptions, board: Arc<Board<Q::Found>>) -> Self {
-        Self { question, options, known: BTreeMap::new(), board, rng: fastrand::Rng::new() }
+        Self { question, options, known: BTreeMap::new(), silent: BTreeSet::new(), board, rng: fastrand::Rng::new() }
     }
 
     /// Runs until `stop`. `posted` is called when there is something new on the board.
@@ -71,6 +73,9 @@ impl<Q: Question> Discovery<Q> {
         while let Some((client, answer)) = answers.next().await {
             match answer {
                 Ok(known) => {
+                    if self.silent.remove(client.address()) {
+                        tracing::info!(lookupd = client.address(), "nsqlookupd answers again");
+                    }
                     self.known.insert(client.address().to_owned(), known);
                     self.board.post(self.known.values().flatten().cloned().collect());
                     posted();
@@ -78,7 +83,11 @@ impl<Q: Question> Discovery<Q> {
                 Err(error) => {
                     all_answered = false;
                     crate::telemetry::lookupd_failed(client.address());
-                    tracing::warn!(lookupd = client.address(), %error, "nsqlookupd gives no answer");
+                    if self.silent.insert(client.address().to_owned()) {
+                        tracing::warn!(lookupd = client.address(), %error, "nsqlookupd gives no answer");
+                    } else {
+                        tracing::debug!(lookupd = client.address(), %error, "nsqlookupd still gives no answer");
+                    }
                 }
             }
         }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use gnsq_proto::{MessageFrame, MessageId, TopicName};
 
-pub(crate) use self::lending::Lender;
+pub(crate) use self::lending::{Lender, Loan};
 use self::lifetime::Lifetime;
 pub(crate) use self::lifetime::{Times, Verdict};
 pub(crate) use self::touching::Pulse;

@@ -136,7 +136,7 @@ async fn a_crowd_of_which_half_gives_up_loses_nothing_else() {
         .map(|number: usize| {
             let producer = producer.clone();
             tokio::spawn(async move {
-                if number % 2 == 0 {
+                if number.is_multiple_of(2) {
                     poll_and_drop(producer.publish("t", number.to_string()), number % 7).await;
                     return None;
                 }
