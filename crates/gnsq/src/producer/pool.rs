@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use gnsq_proto::Command;
+use gnsq_proto::{ChannelName, Command, TopicName};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -238,6 +238,10 @@ impl Session for Pool {
     type Purpose = ();
 
     const WAITS: bool = false;
+
+    fn subject<'a>(&'a self, (): &'a ()) -> Option<(&'a TopicName, &'a ChannelName)> {
+        None
+    }
 
     fn meter(&self, (): &(), nsqd: &Address) -> ConnectionMeter {
         ConnectionMeter::of_producer(nsqd)
