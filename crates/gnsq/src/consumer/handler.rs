@@ -107,23 +107,9 @@ where
     let mut lender = Lender::default();
     while let Some(mut message) = inlet.next().await {
         let (id, attempts) = (message.id(), core.attempts(&message));
-        let listening = core.signals.on_exception.is_connected() || core.settings.requeue_policy.is_some();
-        let event = listening.then(|| MessageEvent::new(&message));
         let loan = lender.lend(&mut message);
-        let verdict = match AssertUnwindSafe(async { handler(message).await }).catch_unwind().await {
-            Ok(Ok(())) => Verdict::Finish,
-            Ok(Err(error)) => {
-                let error = error.into();
-                let verdict = requeue(&core, attempts, event.as_ref(), &error);
-                failed(&core, id, event, error);
-                verdict
-            }
-            Err(panic) => {
-                let delay = core.requeue_delay(attempts, event.as_ref());
-                failed(&core, id, event, panic_text(&*panic).into());
-                Verdict::Requeue { delay, backoff: true }
-            }
-        };
+        let delay = |event: Option<&MessageEvent>| core.requeue_delay(attempts, event);
+        let verdict = attempt(&core, &*handler, message, delay).await;
         let now = Instant::now();
         inlet.set_now(now);
         if let Err(error) = loan.settle(verdict, now) {
@@ -132,19 +118,40 @@ where
     }
 }
 
-fn requeue(core: &Core, attempts: u16, message: Option<&MessageEvent>, error: &HandlerError) -> Verdict {
+/// Calls `handler` once, and tells who listens when it fails. Unless the handler asks for a `delay`, it is the given one.
+pub(super) async fn attempt<H, F, E>(
+    core: &Core,
+    handler: &H,
+    message: Message,
+    delay: impl FnOnce(Option<&MessageEvent>) -> Duration,
+) -> Verdict
+where
+    H: Fn(Message) -> F,
+    F: Future<Output = Result<(), E>>,
+    E: Into<HandlerError>,
+{
+    let id = message.id();
+    let listening = core.signals.on_exception.is_connected() || core.settings.requeue_policy.is_some();
+    let event = listening.then(|| MessageEvent::new(&message));
+    let error = match AssertUnwindSafe(async { handler(message).await }).catch_unwind().await {
+        Ok(Ok(())) => return Verdict::Finish,
+        Ok(Err(error)) => error.into(),
+        Err(panic) => panic_text(&*panic).into(),
+    };
     let asked = error.downcast_ref::<Requeue>();
-    Verdict::Requeue {
-        delay: asked.and_then(|asked| asked.delay).unwrap_or_else(|| core.requeue_delay(attempts, message)),
+    let verdict = Verdict::Requeue {
+        delay: asked.and_then(|asked| asked.delay).unwrap_or_else(|| delay(event.as_ref())),
         backoff: !asked.is_some_and(|asked| asked.neutral),
-    }
+    };
+    failed(core, id, event, error);
+    verdict
 }
 
 fn failed(core: &Core, id: gnsq_proto::MessageId, event: Option<MessageEvent>, error: HandlerError) {
     if error.is::<Requeue>() {
         return;
     }
-    tracing::warn!(%id, %error, "the handler failed, the message is requeued");
+    tracing::warn!(%id, %error, "the handler failed, the message will be tried again");
     if let Some(message) = event {
         core.signals.on_exception.emit(|| ExceptionEvent { message, error: Arc::new(error) });
     }

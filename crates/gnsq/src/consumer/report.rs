@@ -43,6 +43,8 @@ pub struct ConsumerStats {
     pub finished: u64,
     /// Messages requeued, those given back unstarted included.
     pub requeued: u64,
+    /// Failed attempts after which a message kept its place ([`run_keyed`](crate::Consumer::run_keyed)).
+    pub retried: u64,
     /// Messages whose time ran out before they were answered.
     pub expired: u64,
     /// Answers that came too late by nsqd's count.
