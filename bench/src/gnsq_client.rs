@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use gnsq::{Consumer, Io, Message, Producer, TopicName};
+use gnsq::{Consumer, ConsumerBuilder, Io, Message, Producer, TopicName};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{BATCH, BODY, CHANNEL, Client, MAX_IN_FLIGHT, OUTSTANDING, TOPIC, Work, usage};
@@ -17,14 +17,20 @@ pub(crate) fn run(work: Work, client: Client, address: SocketAddr) {
     };
     let runtime: Runtime = runtime.expect("threads can be started");
     match work {
-        Work::Consume => runtime.block_on(consume(address, io, work.messages())),
-        Work::Publish => runtime.block_on(publish(address, work.messages())),
+        Work::Consume => {
+            let builder = Consumer::builder(TOPIC, CHANNEL).nsqd(address).max_in_flight(MAX_IN_FLIGHT).io(io);
+            runtime.block_on(consume(builder, work.messages()));
+        }
+        Work::Publish => {
+            let body = Bytes::from(vec![b'x'; BODY]);
+            runtime.block_on(async { publish(producer(address), &[body], work.messages()).await });
+        }
         Work::Multipublish => runtime.block_on(multipublish(address, work.messages())),
     }
 }
 
-async fn consume(address: SocketAddr, io: Io, messages: usize) {
-    let builder = Consumer::builder(TOPIC, CHANNEL).nsqd(address).max_in_flight(MAX_IN_FLIGHT).io(io);
+/// Takes and finishes so many messages.
+pub(crate) async fn consume(builder: ConsumerBuilder, messages: usize) {
     let consumer = builder.build().expect("the options are right");
     let handle = consumer.handle().clone();
     let seen = Arc::new(AtomicUsize::new(0));
@@ -44,16 +50,16 @@ async fn consume(address: SocketAddr, io: Io, messages: usize) {
         .await;
 }
 
-async fn publish(address: SocketAddr, messages: usize) {
-    let producer = producer(address);
+/// Publishes so many messages, one of these bodies after the other.
+pub(crate) async fn publish(producer: Producer, bodies: &[Bytes], messages: usize) {
     let topic = TopicName::new(TOPIC).expect("it is a name");
-    let body = Bytes::from(vec![b'x'; BODY]);
     let tasks: Vec<_> = (0..OUTSTANDING)
-        .map(|_| {
-            let (producer, topic, body) = (producer.clone(), topic.clone(), body.clone());
+        .map(|task| {
+            let (producer, topic, bodies) = (producer.clone(), topic.clone(), bodies.to_vec());
             tokio::spawn(async move {
-                for _ in 0..messages / OUTSTANDING {
-                    producer.publish(&topic, body.clone()).await.expect("nsqd confirms");
+                for number in 0..messages / OUTSTANDING {
+                    let body = bodies[(task + number) % bodies.len()].clone();
+                    producer.publish(&topic, body).await.expect("nsqd confirms");
                 }
             })
         })

@@ -2,10 +2,11 @@
 //!
 //! `cargo run --release -p gnsq-bench` runs each work with each client in turn, three rounds, each run in a process
 //! of its own on an nsqd of its own, and prints the medians. `… -p gnsq-bench -- WORK CLIENT ADDRESS` is one such run.
-//! `… -p gnsq-bench -- servers` compares the embedded nsqd with the real one.
+//! `… -p gnsq-bench -- servers` compares the embedded nsqd with the real one, `… -- security` compression and TLS with none.
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 mod gnsq_client;
+mod security;
 mod servers;
 mod socket_loop;
 mod suite;
@@ -84,6 +85,8 @@ fn main() -> ExitCode {
         [] => suite::run(),
         ["servers"] => servers::run(),
         ["serve"] => servers::serve(),
+        ["security"] => security::run(),
+        ["security", ref run @ ..] => security::child(run).map_or_else(usage_error, |()| ExitCode::SUCCESS),
         [work, client, address] => {
             let work = Work::ALL.into_iter().find(|known| known.name() == work);
             let client = Client::ALL.into_iter().find(|known| known.name() == client);
@@ -106,6 +109,8 @@ fn measure(work: Work, client: Client, address: SocketAddr) -> (Duration, Durati
 }
 
 fn usage_error() -> ExitCode {
-    println!("usage: gnsq-bench [servers | consume|publish|multipublish socket-loop|gnsq|gnsq-one-thread HOST:PORT]");
+    println!(
+        "usage: gnsq-bench [servers | security | consume|publish|multipublish socket-loop|gnsq|gnsq-one-thread HOST:PORT]"
+    );
     ExitCode::from(2)
 }

@@ -1,7 +1,6 @@
 //! NSQ at a terminal.
 
 mod admin;
-mod base64;
 mod cli;
 mod cluster;
 mod completions;

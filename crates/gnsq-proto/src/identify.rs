@@ -1,5 +1,8 @@
 //! IDENTIFY: what a client tells of itself and asks for, and what nsqd grants.
 
+use std::fmt;
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +107,78 @@ pub struct IdentifyResponse {
     pub topology_zone: String,
 }
 
+/// Something that nsqd grants otherwise than it was asked for. It refuses most values that it doesn't like; these it
+/// changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Difference {
+    /// The option's name.
+    pub option: &'static str,
+    /// What was asked for.
+    pub asked: String,
+    /// What was granted.
+    pub granted: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: asked for {}, granted {}", self.option, self.asked, self.granted)
+    }
+}
+
+impl IdentifyResponse {
+    /// What was granted otherwise than asked for: nsqd 1.3.0 lowers deflate's level to its `--max-deflate-level`, and
+    /// declines a compression that it was told not to use.
+    ///
+    /// What the response doesn't tell, as old servers don't, is no difference. TLS isn't compared: a connection on which
+    /// it is declined doesn't go on.
+    pub fn differences(&self, asked: &IdentifyRequest) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        let mut compare = |option, asked: String, granted: String| {
+            if asked != granted {
+                differences.push(Difference { option, asked, granted });
+            }
+        };
+        let on_or_off = |on| if on { "on" } else { "off" }.to_owned();
+        let millis = |millis| format!("{:?}", Duration::from_millis(millis));
+        if asked.snappy {
+            compare("snappy", on_or_off(true), on_or_off(self.snappy));
+        }
+        if asked.deflate && !self.deflate {
+            compare("deflate", asked.deflate_level.map_or_else(|| on_or_off(true), level), on_or_off(false));
+        } else if let (true, Some(wanted)) = (asked.deflate, asked.deflate_level) {
+            compare("deflate", level(wanted), level(self.deflate_level));
+        }
+        if let Some(timeout) = asked.msg_timeout.and_then(|timeout| u64::try_from(timeout).ok())
+            && self.msg_timeout > 0
+        {
+            compare("msg_timeout", millis(timeout), millis(self.msg_timeout));
+        }
+        if let Some(rate) = asked.sample_rate {
+            compare("sample_rate", format!("{rate} %"), format!("{} %", self.sample_rate));
+        }
+        // A buffer that was turned off has a size of 1, or 0.
+        if let Some(size) = asked.output_buffer_size
+            && (size > 0 || self.output_buffer_size > 1)
+        {
+            compare("output_buffer_size", bytes(size), bytes(self.output_buffer_size));
+        }
+        if let Some(timeout) = asked.output_buffer_timeout {
+            let millis = |value: i64| millis(u64::try_from(value).unwrap_or(0));
+            compare("output_buffer_timeout", millis(timeout), millis(self.output_buffer_timeout));
+        }
+        differences
+    }
+}
+
+fn level(level: i32) -> String {
+    format!("level {level}")
+}
+
+fn bytes(bytes: i64) -> String {
+    format!("{} bytes", bytes.max(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +196,58 @@ mod tests {
             "auth_required":false,"output_buffer_size":16384,"output_buffer_timeout":250}"#;
         let reply: IdentifyResponse = serde_json::from_str(reply).unwrap();
         assert_eq!((reply.max_rdy_count, reply.version.as_str(), reply.msg_timeout), (2500, "1.3.0", 60_000));
+    }
+
+    #[test]
+    fn what_was_granted_otherwise_is_told() {
+        let asked = IdentifyRequest {
+            deflate: true,
+            deflate_level: Some(9),
+            msg_timeout: Some(300_000),
+            output_buffer_size: Some(4096),
+            output_buffer_timeout: Some(100),
+            sample_rate: Some(10),
+            ..Default::default()
+        };
+        let mut granted = IdentifyResponse {
+            deflate: true,
+            deflate_level: 9,
+            msg_timeout: 300_000,
+            output_buffer_size: 4096,
+            output_buffer_timeout: 100,
+            sample_rate: 10,
+            ..Default::default()
+        };
+        assert_eq!(granted.differences(&asked), []);
+        granted.deflate_level = 6;
+        granted.msg_timeout = 60_000;
+        granted.output_buffer_size = 16384;
+        granted.output_buffer_timeout = 250;
+        granted.sample_rate = 0;
+        let told: Vec<_> = granted.differences(&asked).iter().map(ToString::to_string).collect();
+        let expected = [
+            "deflate: asked for level 9, granted level 6",
+            "msg_timeout: asked for 300s, granted 60s",
+            "sample_rate: asked for 10 %, granted 0 %",
+            "output_buffer_size: asked for 4096 bytes, granted 16384 bytes",
+            "output_buffer_timeout: asked for 100ms, granted 250ms",
+        ];
+        assert_eq!(told, expected);
+        granted.deflate = false;
+        assert_eq!(granted.differences(&asked)[0].granted, "off");
+    }
+
+    #[test]
+    fn what_was_turned_off_or_not_asked_for_is_no_difference() {
+        let off = IdentifyRequest {
+            output_buffer_size: Some(-1),
+            output_buffer_timeout: Some(-1),
+            heartbeat_interval: Some(-1),
+            ..Default::default()
+        };
+        let granted = IdentifyResponse { output_buffer_size: 1, msg_timeout: 60_000, ..Default::default() };
+        assert_eq!(granted.differences(&off), []);
+        assert_eq!(granted.differences(&IdentifyRequest::default()), []);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use command::Command;
 pub use connection::Connection;
 pub use error::{ErrorCode, ServerError};
 pub use frame::Frame;
-pub use identify::{IdentifyRequest, IdentifyResponse};
+pub use identify::{Difference, IdentifyRequest, IdentifyResponse};
 pub use limits::{LimitError, PublishLimits};
 pub use message::{MessageFrame, MessageId};
 pub use name::{ChannelName, NameError, TopicName};

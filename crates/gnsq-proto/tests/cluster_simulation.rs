@@ -178,15 +178,16 @@ fn idle_connections_give_their_share_to_a_busy_one_and_get_it_back() {
     world.handlers = Handlers { duration: 20 * MS, concurrency: 100, failure_rate: 0.0 };
     world.connect_to_new(10, 100 * US);
     world.publish(0, 4_000_000);
-    world.run(S);
-    assert_eq!(world.share(0), 10);
+    world.run(100 * MS);
+    assert_eq!((world.share(0), world.plan.total()), (91, 100));
     world.run(11 * S);
     assert_eq!((world.share(0), world.plan.total()), (91, 100));
 
-    // A lone message makes room for the next one, and needs no more.
+    // A lone message makes room for the next one while it is handled, and needs no more.
     world.publish(5, 1);
+    world.run_until(20 * MS, "room for the next", |world| world.share(5) == 2);
     world.run(S);
-    assert_eq!(world.share(5), 2);
+    assert_eq!(world.share(5), 1);
     assert!(world.nodes[5].longest_wait(world.now) < MS);
 
     world.publish(5, 200_000);
@@ -194,6 +195,57 @@ fn idle_connections_give_their_share_to_a_busy_one_and_get_it_back() {
     let took = world.run_until(S, "the share is back", back);
     println!("the share came back after {took:?}");
     assert!(took < 300 * MS, "{took:?}");
+}
+
+/// One nsqd with a backlog, 19 with a message now and then.
+#[test]
+fn a_busy_nsqd_has_nearly_all_beside_many_that_trickle() {
+    // An even share is 10.
+    for (per_second, handler, at_least) in [(1, 20 * MS, 160), (3, 20 * MS, 140), (3, 40 * MS, 130), (20, 20 * MS, 50)]
+    {
+        let mut world = World::new(3, 200);
+        world.handlers = Handlers { duration: handler, concurrency: 400, failure_rate: 0.0 };
+        world.connect_to_new(20, 200 * US);
+        for node in 1..20 {
+            let mut at = 10 * MS;
+            while at < 20 * S {
+                world.publish_at(at, node, 1);
+                at += S.mul_f64(world.rng.f64() * 2.0) / per_second;
+            }
+        }
+        world.run(5 * S);
+        world.publish(0, 200_000);
+        let took = world.run_until(S, "nearly all", |world| world.share(0) >= 150);
+        let (commands, plans) = (world.counts.rdy_commands, world.counts.plans);
+        let mut least = 200;
+        for _ in 0..1000 {
+            world.run(10 * MS);
+            least = least.min(world.share(0));
+        }
+        let (commands, plans) = (world.counts.rdy_commands - commands, world.counts.plans - plans);
+        let waits = (1..20).map(|node| world.nodes[node].longest_wait(world.now)).max().unwrap();
+        println!(
+            "{per_second} a second, {handler:?}: nearly all after {took:?}, at least {least}, others waited {waits:?}, \
+             {commands} RDYs and {plans} plans in 10 s"
+        );
+        assert!(took <= 100 * MS, "{took:?}");
+        assert!(least >= at_least, "{least}");
+        assert!(waits <= 100 * MS, "{waits:?}");
+
+        world.publish(7, 200_000);
+        let took = world.run_until(S, "the share is back", |world| world.share(7) + 5 >= world.share(0));
+        println!("a fair share is back after {took:?}");
+        assert!(took <= 200 * MS, "{took:?}");
+        world.run(S);
+        let mut shares = Vec::new();
+        for _ in 0..500 {
+            world.run(10 * MS);
+            shares.push((world.share(0), world.share(7)));
+        }
+        let unfair: Vec<_> =
+            shares.iter().filter(|(one, other)| one.abs_diff(*other) > one / 4 || *one < at_least / 3).collect();
+        assert!(unfair.is_empty(), "{unfair:?}");
+    }
 }
 
 #[test]

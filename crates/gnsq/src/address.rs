@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -67,6 +67,22 @@ impl Address {
     /// The path of a unix socket.
     pub fn unix(path: impl Into<PathBuf>) -> Self {
         Self(Arc::new(Kind::Unix(path.into())))
+    }
+
+    /// The host and port, unless it is a unix socket. An IPv6 address has no brackets.
+    pub fn host_port(&self) -> Option<(&str, u16)> {
+        match self.kind() {
+            Kind::Tcp { host, port } => Some((host, *port)),
+            Kind::Unix(_) => None,
+        }
+    }
+
+    /// The path, if it is a unix socket.
+    pub fn unix_path(&self) -> Option<&Path> {
+        match self.kind() {
+            Kind::Tcp { .. } => None,
+            Kind::Unix(path) => Some(path),
+        }
     }
 
     pub(crate) fn kind(&self) -> &Kind {

@@ -2,12 +2,14 @@
 
 mod security;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use gnsq_proto::IdentifyRequest;
 use gnsq_proto::limits::{DEFAULT_HEARTBEAT_INTERVAL, DEFAULT_MAX_FRAME_SIZE, PublishLimits};
 
 pub(crate) use self::security::{Security, security_options};
+use crate::connection::{AnyDialer, Dialer};
 use crate::error::{Error, Result};
 
 /// How a client connects to an nsqd and what it tells it. Every client's builder takes one.
@@ -30,6 +32,10 @@ pub struct ConnectionConfig {
     pub(crate) output_buffer_timeout: Option<Duration>,
     pub(crate) msg_timeout: Option<Duration>,
     pub(crate) sample_rate: Option<u8>,
+    pub(crate) topology_region: Option<String>,
+    pub(crate) topology_zone: Option<String>,
+    pub(crate) local_address: Option<IpAddr>,
+    pub(crate) dialer: Option<AnyDialer>,
     pub(crate) connect_timeout: Duration,
     pub(crate) answer_timeout: Duration,
     pub(crate) write_timeout: Duration,
@@ -63,6 +69,10 @@ impl ConnectionConfig {
             output_buffer_timeout: None,
             msg_timeout: None,
             sample_rate: None,
+            topology_region: None,
+            topology_zone: None,
+            local_address: None,
+            dialer: None,
             connect_timeout: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
@@ -123,10 +133,33 @@ impl ConnectionConfig {
         self
     }
 
-    /// The percentage of messages to receive, 1 to 99. nsqd drops the others for this channel, for good.
-    /// Default: all.
+    /// The percentage of messages to receive, 1 to 99. nsqd drops the others for this channel, for good; nsqd 1.3.0 lets
+    /// one percent more through. Default: all.
     pub fn sample_rate(mut self, percent: u8) -> Self {
         self.sample_rate = Some(percent);
+        self
+    }
+
+    /// Where this client runs: a region, and a zone within it. An nsqd newer than 1.3.0 that knows its own prefers
+    /// consumers that are near; others ignore it. Default: none.
+    pub fn topology(mut self, region: impl Into<String>, zone: impl Into<String>) -> Self {
+        self.topology_region = Some(region.into());
+        self.topology_zone = Some(zone.into());
+        self
+    }
+
+    /// The address of this host that TCP connections come from. Only addresses of its family are connected to; unix
+    /// sockets have none. Default: the system's choice.
+    pub fn local_address(mut self, address: impl Into<Option<IpAddr>>) -> Self {
+        self.local_address = address.into();
+        self
+    }
+
+    /// Has connections made by a [`Dialer`], within [`connect_timeout`](Self::connect_timeout): through a proxy, say. TLS
+    /// and compression are added to its streams as to others, and unless `TlsConfig::server_name` says otherwise the
+    /// certificate must be for the host of the nsqd's address. Default: TCP or unix sockets of the system.
+    pub fn dialer(mut self, dialer: impl Dialer) -> Self {
+        self.dialer = Some(AnyDialer::new(dialer));
         self
     }
 
@@ -210,6 +243,12 @@ impl ConnectionConfig {
         if self.sample_rate.is_some_and(|rate| !(1..=99).contains(&rate)) {
             return refuse("sample_rate", "nsqd takes 1 to 99 percent; leave it out to receive all");
         }
+        if self.local_address.is_some_and(|address| address.is_multicast()) {
+            return refuse("local_address", "nothing can come from a multicast address");
+        }
+        if self.local_address.is_some() && self.dialer.is_some() {
+            return refuse("local_address", "the dialer makes the connections: it says where they come from");
+        }
         for (option, value) in [
             ("connect_timeout", self.connect_timeout),
             ("answer_timeout", self.answer_timeout),
@@ -249,6 +288,8 @@ impl ConnectionConfig {
                 .map(|timeout| if timeout.is_zero() { -1 } else { wire_millis(timeout) }),
             msg_timeout: self.msg_timeout.map(wire_millis),
             sample_rate: self.sample_rate.map(Into::into),
+            topology_region: self.topology_region.clone(),
+            topology_zone: self.topology_zone.clone(),
             ..IdentifyRequest::default()
         };
         self.security.ask_for(&mut request);

@@ -110,12 +110,38 @@ pub enum Error {
         sent: bool,
     },
     /// No nsqd could be reached within the time allowed. Nothing was sent.
-    #[error("no nsqd is connected after {after:?}{}", .last.as_ref().map(|last| format!(", last: {last}")).unwrap_or_default())]
+    #[error(
+        "no nsqd is connected{}{}",
+        if .after.is_zero() { String::new() } else { format!(" after {after:?}") },
+        with_last(.last.as_deref()),
+    )]
     NoConnections {
-        /// The time allowed.
+        /// The time allowed; zero where it was chosen to [wait for none](crate::WhenDisconnected::FailFast).
         after: Duration,
         /// The last failure, if there was one.
         last: Option<Box<Error>>,
+    },
+    /// No nsqd is connected, and as many publishes as [may](crate::WhenDisconnected::Buffer) wait for one already.
+    /// Nothing was sent.
+    #[error(
+        "no nsqd is connected, and there is no room among the {messages} messages and {bytes} bytes that may wait for one{}",
+        with_last(.last.as_deref()),
+    )]
+    BufferFull {
+        /// How many messages may wait.
+        messages: usize,
+        /// How many bytes they may have.
+        bytes: usize,
+        /// The last failure, if there was one.
+        last: Option<Box<Error>>,
+    },
+    /// A flush took longer than it may.
+    #[error("{outstanding} publishes have no outcome after {after:?}")]
+    FlushTimeout {
+        /// The time allowed.
+        after: Duration,
+        /// How many publishes have no outcome yet.
+        outstanding: usize,
     },
     /// The message's time is over, and nsqd gives it to someone else: what was done with it may be done again.
     #[error("message {id} has timed out: nsqd delivers it again")]
@@ -144,6 +170,8 @@ impl Error {
             | Self::Lost { .. }
             | Self::Timeout { .. }
             | Self::NoConnections { .. }
+            | Self::BufferFull { .. }
+            | Self::FlushTimeout { .. }
             | Self::Expired { .. } => true,
             Self::Connection { source, .. } => match source {
                 ConnectionError::Server(error) => error.code().is_retryable(),
@@ -158,7 +186,8 @@ impl Error {
     /// Whether time ran out.
     pub fn is_timeout(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::NoConnections { .. } | Self::Expired { .. } => true,
+            Self::Timeout { .. } | Self::FlushTimeout { .. } | Self::Expired { .. } => true,
+            Self::NoConnections { after, .. } => !after.is_zero(),
             Self::Connect { source, .. } | Self::Io { source, .. } => source.kind() == io::ErrorKind::TimedOut,
             Self::Connection { source, .. } => matches!(source, ConnectionError::Silent(_)),
             _ => false,
@@ -174,6 +203,10 @@ impl Error {
             _ => false,
         }
     }
+}
+
+fn with_last(last: Option<&Error>) -> String {
+    last.map(|last| format!(", last: {last}")).unwrap_or_default()
 }
 
 /// Names and addresses that are parsed already can't fail.

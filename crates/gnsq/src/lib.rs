@@ -5,6 +5,8 @@
 //! - [`NsqdTcpClient`] is one connection, with every command of the protocol.
 #![cfg_attr(feature = "http", doc = "- [`NsqdHttpClient`] and [`LookupdClient`] are the daemons' HTTP interfaces.")]
 #![cfg_attr(feature = "blocking", doc = "- [`blocking`] has producer and consumer for programs without async.")]
+//! - [`contrib`] has batches, a queue for several tasks, and what keeps messages that failed too often; [`envelope`] puts
+//!   headers and a trace's context in front of a body.
 //! - [`ConnectionConfig`] holds the options that all connections have in common, [`Error`] tells what went wrong,
 //!   [`Signals`] tell what happens.
 //!
@@ -33,6 +35,7 @@
 //! | `http` | yes | the HTTP clients, https included, and discovery through nsqlookupd |
 //! | `tls` | yes | TLS for connections to nsqd, verified against the system's roots |
 //! | `snappy`, `deflate` | yes | compressed connections to nsqd |
+//! | `metrics` | no | counters, gauges and histograms through the `metrics` facade: `gnsq::metrics` |
 //! | `blocking` | no | `gnsq::blocking`: the producer and the consumer for programs without async |
 
 mod address;
@@ -42,6 +45,7 @@ mod budget;
 mod config;
 mod connection;
 mod consumer;
+pub mod contrib;
 pub mod envelope;
 mod error;
 mod event;
@@ -50,17 +54,21 @@ mod fleet;
 #[cfg(feature = "http")]
 pub mod http;
 mod message;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod nsqd;
 mod outbound;
 mod producer;
 mod queue;
 mod runtime;
+mod telemetry;
 mod time_limit;
 #[cfg(any(feature = "tls", feature = "http"))]
 mod tls;
 
 pub use address::{Address, AddressError, DEFAULT_NSQD_TCP_PORT};
 pub use config::ConnectionConfig;
+pub use connection::{ConnectionStats, Dialer};
 pub use consumer::{Consumer, ConsumerBuilder, ConsumerHandle, ConsumerStats, Requeue, ShutdownReport};
 pub use envelope::Envelope;
 pub use error::{Error, Result};
@@ -72,14 +80,17 @@ pub use events::{
 pub use gnsq_proto::connection::{ConnectionError, StateError};
 pub use gnsq_proto::frame::FrameError;
 pub use gnsq_proto::{
-    AuthResponse, BackoffStrategy, BackoffTimer, ChannelName, ErrorCode, ExponentialBackoff, IdentifyResponse,
-    LimitError, MessageId, NameError, PublishLimits, Secret, ServerError, TopicName,
+    AuthResponse, BackoffStrategy, BackoffTimer, ChannelName, Difference, ErrorCode, ExponentialBackoff,
+    IdentifyResponse, LimitError, MessageId, NameError, PublishLimits, Secret, ServerError, TopicName,
 };
 #[cfg(feature = "http")]
 pub use http::{HttpError, LookupdClient, NsqdHttpClient};
 pub use message::Message;
 pub use nsqd::NsqdTcpClient;
-pub use producer::{Producer, ProducerBuilder, Routing};
+pub use producer::{
+    BreakerState, CloseReport, NsqdStats, Producer, ProducerBuilder, ProducerStats, PublishOptions, Routing,
+    Undelivered, WhenDisconnected,
+};
 pub use runtime::Io;
 #[cfg(feature = "tls")]
 pub use tls::{TlsConfig, TlsVersion};

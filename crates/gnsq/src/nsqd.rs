@@ -11,7 +11,7 @@ use gnsq_proto::{AuthResponse, ChannelName, IdentifyResponse, MessageId, Secret,
 use crate::address::Address;
 use crate::budget::Budget;
 use crate::config::ConnectionConfig;
-use crate::connection::{Failure, Handle, Observer, Op, Publish};
+use crate::connection::{ConnectionStats, Failure, Handle, Observer, Op, Publish};
 use crate::error::{Error, Result};
 use crate::events::Signals;
 use crate::message::Message;
@@ -87,7 +87,7 @@ impl NsqdTcpClient {
         let inbox = Arc::new(Inbox::default());
         let opening = {
             let (config, inbox) = (config.clone(), inbox.clone());
-            async move { Handle::open(&address, &config, inbox).await }
+            async move { Handle::open(&address, &config, inbox, Arc::default()).await }
         };
         // The connection belongs to the runtime that opens it.
         let connection = io.handle()?.spawn(opening).await.map_err(|_| Error::Closed)??;
@@ -281,6 +281,11 @@ impl NsqdTcpClient {
     /// When the last message came.
     pub fn last_message(&self) -> Option<Instant> {
         self.connection.last_message()
+    }
+
+    /// What this connection has done, and what nsqd has granted it.
+    pub fn stats(&self) -> ConnectionStats {
+        self.connection.stats()
     }
 
     /// What happens, as it happens.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use common::{client_with, expect_nothing_sent, identified, producer, publishing, within};
 use gnsq::{
     Address, ConnectionConfig, Consumer, ConsumerBuilder, Error, Io, LimitError, NsqdTcpClient, Producer,
-    ProducerBuilder,
+    ProducerBuilder, WhenDisconnected,
 };
 use gnsq_testkit::{DEADLINE, Nsqd, ScriptedPeer, eventually, identify_reply};
 
@@ -213,7 +213,7 @@ async fn every_connection_option_out_of_range_is_refused_by_every_client() {
 async fn every_producer_option_out_of_range_is_refused() {
     type Change = fn(ProducerBuilder) -> ProducerBuilder;
     let peer = ScriptedPeer::bind().await;
-    let cases: [(Change, &str); 8] = [
+    let cases: [(Change, &str); 16] = [
         (|builder| builder.publish_timeout(Duration::ZERO), "publish_timeout"),
         (|builder| builder.publish_timeout(TOO_LONG), "publish_timeout"),
         (|builder| builder.publish_timeout(Duration::MAX), "publish_timeout"),
@@ -221,6 +221,14 @@ async fn every_producer_option_out_of_range_is_refused() {
         (|builder| builder.max_outstanding(u32::MAX), "max_outstanding"),
         (|builder| builder.max_outstanding_bytes(0), "max_outstanding_bytes"),
         (|builder| builder.max_outstanding_bytes(u32::MAX), "max_outstanding_bytes"),
+        (|builder| builder.batch_messages(0), "batch_messages"),
+        (|builder| builder.batch_messages(1), "batch_messages"),
+        (|builder| builder.batch_bytes(0), "batch_bytes"),
+        (|builder| builder.stall_timeout(Duration::ZERO), "stall_timeout"),
+        (|builder| builder.stall_timeout(TOO_LONG), "stall_timeout"),
+        (|builder| builder.when_disconnected(buffer(0, 1)), "when_disconnected"),
+        (|builder| builder.max_outstanding(9).when_disconnected(buffer(10, 1)), "when_disconnected"),
+        (|builder| builder.max_outstanding_bytes(9).when_disconnected(buffer(1, 10)), "when_disconnected"),
         (|_| Producer::builder(), "nsqd"),
     ];
     for (change, option) in cases {
@@ -277,6 +285,10 @@ async fn every_option_of_discovery_out_of_range_is_refused() {
         let builder = Consumer::builder("t", "c").nsqd("127.0.0.1:1");
         assert_option(change(builder).build().map(drop), option);
     }
+    let builder = || Producer::builder().nsqd("127.0.0.1:1");
+    assert_option(builder().lookupd("not an address").build().map(drop), "lookupd");
+    assert_option(builder().lookupd_poll_interval(Duration::ZERO).build().map(drop), "lookupd_poll_interval");
+    assert_option(builder().lookupd_poll_jitter(1.1).build().map(drop), "lookupd_poll_jitter");
 }
 
 #[tokio::test]
@@ -296,6 +308,10 @@ async fn what_is_no_address_is_refused() {
 fn without_a_runtime_there_is_no_current_one() {
     assert_option(Producer::builder().nsqd("127.0.0.1:1").build().map(drop), "io");
     assert_option(Consumer::builder("t", "c").nsqd("127.0.0.1:1").io(Io::Current).build().map(drop), "io");
+}
+
+fn buffer(messages: usize, bytes: usize) -> WhenDisconnected {
+    WhenDisconnected::Buffer { messages, bytes }
 }
 
 fn small_limits() -> ConnectionConfig {

@@ -7,7 +7,7 @@ mod support;
 
 use std::time::Duration;
 
-use gnsq::{ConsumerBuilder, LookupdClient};
+use gnsq::{ConsumerBuilder, LookupdClient, Producer, ProducerBuilder};
 use gnsq_testkit::{Cluster, Nsqd, Nsqlookupd, Proxy, eventually, http};
 use support::{CHANNEL, Consuming, DEADLINE, Seen, TOPIC, consumer, fill};
 use tokio::net::TcpSocket;
@@ -230,4 +230,112 @@ async fn an_nsqlookupd_that_answers_nothing_delays_no_other() {
     let consuming = Consuming::into(builder, &seen);
     seen.wait_for(0..100).await;
     consuming.shutdown().await;
+}
+
+fn publisher(lookupd: &Nsqlookupd) -> ProducerBuilder {
+    Producer::builder()
+        .lookupd(lookupd.http_url())
+        .lookupd_poll_interval(POLL)
+        .max_reconnect_delay(Duration::from_millis(200))
+}
+
+async fn connected_to(producer: &Producer, count: usize) {
+    eventually(DEADLINE, &format!("{count} connections"), async || (producer.connections() == count).then_some(()))
+        .await;
+}
+
+async fn messages(nsqd: &Nsqd, topic: &str) -> u64 {
+    nsqd.topic_stats(topic).await.map_or(0, |stats| stats.message_count)
+}
+
+#[tokio::test]
+async fn a_producer_publishes_to_every_nsqd_that_is_there() {
+    let lookupd = Nsqlookupd::start().await;
+    // It waits for the first.
+    let producer = publisher(&lookupd).build().unwrap();
+    let first = tokio::spawn({
+        let producer = producer.clone();
+        async move { producer.publish(TOPIC, "1").await }
+    });
+    let mut nsqds = Vec::new();
+    for count in 1..=3 {
+        nsqds.push(Nsqd::builder().lookupd(&lookupd).start().await);
+        connected_to(&producer, count).await;
+    }
+    support::within("the first publish", first).await.unwrap().unwrap();
+    for number in 2..=7 {
+        producer.publish(TOPIC, number.to_string()).await.unwrap();
+    }
+    let mut counts = Vec::new();
+    for nsqd in &nsqds {
+        counts.push(messages(nsqd, TOPIC).await);
+    }
+    assert_eq!(counts.iter().sum::<u64>(), 7);
+    assert!(counts.iter().all(|count| (2..=3).contains(count)), "{counts:?}");
+    producer.close().await;
+}
+
+#[tokio::test]
+async fn a_producer_forgets_an_nsqd_that_nsqlookupd_has_forgotten_but_not_one_that_was_named() {
+    let lookupd = Nsqlookupd::builder().arg("--inactive-producer-timeout=200ms").start().await;
+    let mut found = Nsqd::builder().lookupd(&lookupd).start().await;
+    let mut named = Nsqd::builder().lookupd(&lookupd).start().await;
+    let producer = publisher(&lookupd).nsqd(named.tcp_address()).build().unwrap();
+    connected_to(&producer, 2).await;
+    assert_eq!(producer.stats().nsqds.len(), 2);
+    // While it is connected it stays, listed or not.
+    found.stop().await;
+    named.stop().await;
+    eventually(DEADLINE, "it to be forgotten", async || (producer.stats().nsqds.len() == 1).then_some(())).await;
+    let stats = producer.stats();
+    assert_eq!(stats.nsqds[0].address.to_string(), named.tcp_address().to_string());
+    assert!(!stats.nsqds[0].connected);
+    found.start_again().await;
+    named.start_again().await;
+    connected_to(&producer, 2).await;
+    producer.publish(TOPIC, "1").await.unwrap();
+    producer.close().await;
+}
+
+#[tokio::test]
+async fn a_tombstoned_topic_is_published_elsewhere_if_there_is_somewhere() {
+    let lookupd = Nsqlookupd::start().await;
+    let first = Nsqd::builder().lookupd(&lookupd).start().await;
+    let client = LookupdClient::new(lookupd.http_url()).unwrap();
+    let producer = publisher(&lookupd).build().unwrap();
+    connected_to(&producer, 1).await;
+    let (leaving, staying) = ("leaving".try_into().unwrap(), "staying".try_into().unwrap());
+    for topic in [&leaving, &staying] {
+        producer.publish(topic, "1").await.unwrap();
+    }
+    first.wait_until_registered(&lookupd).await;
+    eventually(DEADLINE, "both topics", async || {
+        let nodes = client.nodes().await.unwrap();
+        (nodes.first()?.topics.len() == 2).then_some(())
+    })
+    .await;
+    let node =
+        format!("{}:{}", client.nodes().await.unwrap()[0].producer.broadcast_address, first.http_address().port());
+    client.tombstone_topic(&leaving, &node).await.unwrap();
+    eventually(DEADLINE, "the tombstone", async || {
+        let nodes = client.nodes().await.unwrap();
+        nodes.first()?.topics.iter().any(|topic| topic.tombstoned).then_some(())
+    })
+    .await;
+
+    let second = Nsqd::builder().lookupd(&lookupd).start().await;
+    // The round that finds the second knows of the tombstone.
+    connected_to(&producer, 2).await;
+    for _ in 0..4 {
+        producer.publish(&leaving, "x").await.unwrap();
+        producer.publish(&staying, "x").await.unwrap();
+    }
+    assert_eq!((messages(&first, "leaving").await, messages(&second, "leaving").await), (1, 4));
+    assert_eq!(messages(&first, "staying").await + messages(&second, "staying").await, 5);
+    assert!(messages(&first, "staying").await > 1);
+    drop(second);
+    connected_to(&producer, 1).await;
+    // There is nobody else: it is published where it was on its way out.
+    producer.publish(&leaving, "x").await.unwrap();
+    producer.close().await;
 }

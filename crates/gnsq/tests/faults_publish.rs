@@ -151,6 +151,10 @@ async fn what_is_confirmed_survives_a_killed_nsqd() {
     nsqd.start_again().await;
     let account = publishing.finish().await;
     assert!(account.failed.is_empty(), "{:?}", account.failed);
+    let stats = producer.stats();
+    assert!(stats.batched > stats.batches, "messages shared commands: {stats:?}");
+    assert_eq!(stats.published, account.confirmed.len() as u64);
+    assert_eq!((stats.unknown, stats.failed), (account.unknown.len() as u64, 0));
 
     let seen = Seen::new();
     let consuming = Consuming::into(consumer().nsqd(nsqd.tcp_address()), &seen);
@@ -378,5 +382,77 @@ async fn a_message_larger_than_the_byte_budget_goes_out_alone() {
     }
     fill(nsqd.tcp_address(), 0..10).await;
     assert_eq!(nsqd.topic_stats(TOPIC).await.unwrap().message_count, 17);
+    producer.close().await;
+}
+
+#[tokio::test]
+async fn a_message_that_only_nsqd_finds_too_large_fails_alone() {
+    let nsqd = Nsqd::builder().arg("--max-msg-size=100").start().await;
+    let producer = producer().nsqd(nsqd.tcp_address()).max_reconnect_delay(Duration::from_millis(10)).build().unwrap();
+    producer.ready().await.unwrap();
+    let body = |number: u64| if number % 50 == 7 { "x".repeat(101) } else { number.to_string() };
+    let publishes = (0..150).map(|number| producer.publish(TOPIC, body(number)));
+    let outcomes = within("the publishes", futures_util::future::join_all(publishes)).await;
+    for (number, outcome) in (0..).zip(outcomes) {
+        match outcome {
+            Ok(()) => assert_ne!(number % 50, 7),
+            Err(error) => {
+                assert_eq!(number % 50, 7, "{number}: {error}");
+                let refused =
+                    matches!(&error, Error::Refused { source, .. } if *source.code() == gnsq::ErrorCode::BadMessage);
+                assert!(refused && !error.outcome_unknown(), "{error}");
+            }
+        }
+    }
+    assert!(producer.stats().batches > 0);
+    // Nothing of what was refused together was stored then, so nothing comes twice.
+    assert_eq!(nsqd.topic_stats(TOPIC).await.unwrap().message_count, 147);
+    producer.close().await;
+}
+
+#[tokio::test]
+async fn messages_that_together_are_too_much_for_nsqd_are_published_one_by_one() {
+    let nsqd = Nsqd::builder().arg("--max-body-size=1000").start().await;
+    let producer = producer().nsqd(nsqd.tcp_address()).build().unwrap();
+    producer.ready().await.unwrap();
+    let publishes = (0..100).map(|_| producer.publish(TOPIC, "x".repeat(100)));
+    let outcomes = within("the publishes", futures_util::future::join_all(publishes)).await;
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    assert_eq!(nsqd.topic_stats(TOPIC).await.unwrap().message_count, 100);
+    producer.close().await;
+}
+
+#[tokio::test]
+async fn publishes_go_elsewhere_while_an_nsqd_stands_still_and_come_back_afterwards() {
+    let nsqds = [Nsqd::start().await, Nsqd::start().await];
+    let addresses = nsqds.each_ref().map(Nsqd::tcp_address);
+    let producer = producer().nsqds(addresses).stall_timeout(Duration::from_millis(300)).build().unwrap();
+    gnsq_testkit::eventually(support::DEADLINE, "two connections", async || {
+        (producer.connections() == 2).then_some(())
+    })
+    .await;
+    nsqds[0].pause();
+    // One of the two meets the nsqd that stands still, and waits for it.
+    let mut waiting = JoinSet::new();
+    for number in 0..2 {
+        let producer = producer.clone();
+        waiting.spawn(async move { producer.publish(TOPIC, number.to_string()).await });
+    }
+    within("the other", waiting.join_next()).await.unwrap().unwrap().unwrap();
+    gnsq_testkit::eventually(support::DEADLINE, "the stall", async || {
+        producer.stats().nsqds.iter().any(|nsqd| nsqd.stalled).then_some(())
+    })
+    .await;
+    for number in 2..100 {
+        within("a publish", producer.publish(TOPIC, number.to_string())).await.unwrap();
+    }
+    assert!(waiting.try_join_next().is_none());
+    nsqds[0].resume();
+    within("the first", waiting.join_next()).await.unwrap().unwrap().unwrap();
+    assert_eq!(nsqds[0].topic_stats(TOPIC).await.unwrap().message_count, 1);
+    for number in 100..102 {
+        within("a publish", producer.publish(TOPIC, number.to_string())).await.unwrap();
+    }
+    assert_eq!(nsqds[0].topic_stats(TOPIC).await.unwrap().message_count, 2);
     producer.close().await;
 }

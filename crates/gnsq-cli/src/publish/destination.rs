@@ -103,7 +103,8 @@ impl Destination {
     /// Closes the connections.
     pub(super) async fn close(&self) {
         match self {
-            Self::Balance(producer) => producer.close().await,
+            // What was not published, each publish has told.
+            Self::Balance(producer) => drop(producer.close().await),
             Self::Copy(producers) => {
                 join_all(producers.iter().map(|(_, producer)| producer.close())).await;
             }

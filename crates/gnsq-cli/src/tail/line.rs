@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::str;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Serialize;
 
 use super::pretty::pretty;
+use crate::output;
 use crate::time::Utc;
-use crate::{base64, output};
 
 /// How messages are printed.
 #[allow(clippy::struct_excessive_bools, reason = "each is an option")]
@@ -95,7 +96,7 @@ fn object(message: Shown<'_>, to: &mut Vec<u8>) {
     let Shown { topic, id, attempts, timestamp, nsqd, body } = message;
     let (encoding, body) = match str::from_utf8(body) {
         Ok(text) => ("utf-8", Cow::Borrowed(text)),
-        Err(_) => ("base64", Cow::Owned(base64::encode(body))),
+        Err(_) => ("base64", Cow::Owned(BASE64_STANDARD.encode(body))),
     };
     // Text and numbers can always be written, and memory takes them.
     let _ = serde_json::to_writer(to, &Object { topic, id, attempts, timestamp, nsqd, encoding, body });

@@ -1,39 +1,45 @@
 //! Shares where there is at least one message for everyone: max-min fair, by demand.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::member::Member;
 use super::plan::{Mode, RdyPlan};
 
 impl RdyPlan {
-    /// Everyone has at least one: divides by demand.
+    /// Everyone has at least one: divides evenly, or by demand while someone is hungry.
     pub(super) fn aim_fair(&mut self, now: Instant, budget: u32) {
         let idle_timeout = self.settings.low_ready_idle_timeout;
+        let hungry_until = self.members.iter().filter_map(|member| member.hungry_until(idle_timeout)).max();
+        let hungry_until = hungry_until.filter(|until| now < *until);
+        self.mode = if hungry_until.is_some() { Mode::ByDemand } else { Mode::Even };
         for member in &mut self.members {
             member.turn_since = None;
-            member.look_idle(now, idle_timeout);
+            member.demanded = if hungry_until.is_some() { member.demand(now, idle_timeout) } else { member.max_rdy };
         }
-        let hungry = self.members.iter().any(|member| member.is_hungry(now, idle_timeout));
-        self.mode = if hungry { Mode::ByDemand } else { Mode::Even };
         self.demands.clear();
-        self.demands.extend(self.members.iter().map(|member| member.demand(hungry)));
+        self.demands.extend(self.members.iter().map(|member| member.demanded));
         let level = Level::of(budget, &mut self.demands);
-        self.rotate(now, level, hungry);
+        self.rotate(now, level, hungry_until.is_some());
         let mut extra = level.extra;
+        let mut left = budget;
         for slot in &self.queue {
             let member = &mut self.members[*slot];
-            let demand = member.demand(hungry);
-            let more = u32::from(demand > level.base && extra > 0);
-            extra -= more;
-            member.target = demand.min(level.base) + more;
+            member.target = level.part(member.demanded, &mut extra);
+            left = left.saturating_sub(member.target);
         }
-        if hungry {
-            let going_idle = |member: &&Member| !member.idle && member.target > 1;
-            let next = self.members.iter().filter(going_idle).map(|member| member.idle_at(idle_timeout)).min();
-            if let Some(at) = next {
-                // Many go idle one by one: they are looked at together.
-                self.wake_at(at.max(now + idle_timeout / 10));
+        if left > 0 && hungry_until.is_some() {
+            // Nobody wants it at the moment. Whoever does next has it at once.
+            self.demands.clear();
+            self.demands.extend(self.members.iter().map(|member| member.max_rdy - member.target));
+            let level = Level::of(left, &mut self.demands);
+            let mut extra = level.extra;
+            for slot in &self.queue {
+                let member = &mut self.members[*slot];
+                member.target += level.part(member.max_rdy - member.target, &mut extra);
             }
+        }
+        if let Some(until) = hungry_until {
+            let wanted = self.members.iter().any(|member| member.wants_more(now));
+            self.wake_at(if wanted { now + REVIEW } else { until });
         }
     }
 
@@ -47,7 +53,7 @@ impl RdyPlan {
             let members = &self.members;
             let mut extra = level.extra;
             let had_one = |slot: &usize| {
-                let had = extra > 0 && members[*slot].demand(hungry) > level.base;
+                let had = extra > 0 && members[*slot].demanded > level.base;
                 extra -= u32::from(had);
                 had
             };
@@ -70,6 +76,13 @@ pub(super) struct Level {
 }
 
 impl Level {
+    /// The part of one with this demand; the first that want more than the base get one of what is extra.
+    fn part(self, demand: u32, extra: &mut u32) -> u32 {
+        let more = u32::from(demand > self.base && *extra > 0);
+        *extra -= more;
+        demand.min(self.base) + more
+    }
+
     /// The level at which `total` covers the demands as evenly as can be. Sorts them.
     pub(super) fn of(total: u32, demands: &mut [u32]) -> Self {
         demands.sort_unstable();
@@ -86,6 +99,9 @@ impl Level {
     }
 }
 
+/// How often the division is looked at again while someone wants more: others may need less by then.
+const REVIEW: Duration = Duration::from_millis(500);
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -93,13 +109,9 @@ mod tests {
     use super::*;
 
     fn divide(total: u32, demands: &[u32]) -> Vec<u32> {
-        let mut level = Level::of(total, &mut demands.to_vec());
-        let give = |demand: &u32| {
-            let extra = u32::from(*demand > level.base && level.extra > 0);
-            level.extra -= extra;
-            demand.min(&level.base) + extra
-        };
-        demands.iter().map(give).collect()
+        let level = Level::of(total, &mut demands.to_vec());
+        let mut extra = level.extra;
+        demands.iter().map(|demand| level.part(*demand, &mut extra)).collect()
     }
 
     #[test]

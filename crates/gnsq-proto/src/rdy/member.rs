@@ -15,12 +15,15 @@ pub(super) struct Member {
     /// The share before the plan raised any.
     pub(super) before: u32,
     pub(super) in_flight: u32,
-    /// When it joined, or the last message came, or it was hungry.
-    active_at: Instant,
     last_message: Option<Instant>,
+    /// The most that it had in flight, and when: for a while it counts as what it needs.
+    used: u32,
+    used_at: Instant,
     hungry_at: Option<Instant>,
-    /// It gave its share up, until it is hungry.
-    pub(super) idle: bool,
+    /// How much a hungry one may have, if there is enough: more each time it is hungry with all that it asked for.
+    appetite: u32,
+    /// What the last division counted as its demand.
+    pub(super) demanded: u32,
     /// When its turn began, where connections take turns.
     pub(super) turn_since: Option<Instant>,
     /// The share before it was lowered, and until when nsqd may still send by it.
@@ -44,24 +47,34 @@ impl Member {
             target: 0,
             before: 0,
             in_flight: 0,
-            active_at: now,
             last_message: None,
+            used: 0,
+            used_at: now,
             hungry_at: None,
-            idle: false,
+            appetite: 0,
+            demanded: 0,
             turn_since: None,
             held: None,
         }
     }
 
-    pub(super) fn report(&mut self, now: Instant, facts: Facts) {
+    /// Notes what it tells; what it used is remembered for the idle timeout.
+    pub(super) fn report(&mut self, now: Instant, facts: Facts, idle_timeout: Duration) {
         self.in_flight = facts.in_flight;
         self.last_message = self.last_message.max(facts.last_message);
-        self.active_at = self.active_at.max(self.last_message.unwrap_or(self.active_at));
+        if let Some(at) = facts.most_at
+            && (facts.most_in_flight >= self.used || self.used_at + idle_timeout / 2 < at)
+        {
+            self.used = facts.most_in_flight;
+            self.used_at = self.used_at.max(at);
+        }
         // At nsqd's own maximum no plan can help.
         if facts.hungry && self.share < self.max_rdy {
+            if !self.wants_more(now) {
+                self.appetite = 0;
+            }
             self.hungry_at = Some(now);
-            self.idle = false;
-            self.active_at = self.active_at.max(now);
+            self.appetite = self.appetite.max(self.share.max(1).saturating_mul(GROWTH));
         }
     }
 
@@ -89,29 +102,28 @@ impl Member {
         self.held.map(|(_, until)| until).filter(|until| now < *until)
     }
 
-    /// Whether its share kept it from taking more, not long ago.
-    pub(super) fn is_hungry(&self, now: Instant, idle_timeout: Duration) -> bool {
-        self.hungry_at.is_some_and(|at| now < at + idle_timeout)
+    /// Until when it makes a division by demand worthwhile.
+    pub(super) fn hungry_until(&self, idle_timeout: Duration) -> Option<Instant> {
+        self.hungry_at.map(|at| at + idle_timeout)
     }
 
-    /// Goes idle when the time has come. Only hunger ends that.
-    pub(super) fn look_idle(&mut self, now: Instant, idle_timeout: Duration) {
-        // Full of messages, it can't get more: that's no idleness.
-        self.idle |= now >= self.idle_at(idle_timeout) && self.in_flight < self.share;
+    /// Whether its share keeps it from taking more.
+    pub(super) fn wants_more(&self, now: Instant) -> bool {
+        self.hungry_at.is_some_and(|at| now < at + HUNGER)
     }
 
-    pub(super) fn idle_at(&self, idle_timeout: Duration) -> Instant {
-        self.active_at + idle_timeout
+    /// Whether it is hungry with all that it asked for.
+    pub(super) fn is_underestimated(&self) -> bool {
+        self.share >= self.demanded
     }
 
-    /// The most that is of use to it.
-    pub(super) fn demand(&self, others_are_hungry: bool) -> u32 {
-        if self.idle && others_are_hungry {
-            // Room for one more, which shows whether it has more.
-            self.in_flight.saturating_add(1).min(self.max_rdy)
-        } else {
-            self.max_rdy
-        }
+    /// The most that is of use to it, where others want more.
+    pub(super) fn demand(&self, now: Instant, idle_timeout: Duration) -> u32 {
+        let used = if now < self.used_at + idle_timeout { self.used } else { 0 };
+        // Room for one more shows whether it has more; one that has many at times may have some more at others.
+        let need = self.in_flight.saturating_add(1).max(used.saturating_add(used / 4));
+        let appetite = if self.wants_more(now) { self.appetite } else { 0 };
+        need.max(appetite).min(self.max_rdy)
     }
 
     /// How the turn that began at `since` goes on: over when no message comes for a slice, and after `longest`.
@@ -130,3 +142,10 @@ impl Member {
         if quiet_at <= now { Turn::Over } else { Turn::Lasts(end.map_or(quiet_at, |end| end.min(quiet_at))) }
     }
 }
+
+/// How much more one gets that is hungry with what it has: from room for one message to a share of hundreds in four
+/// steps, while one that was hungry by chance takes little from the others.
+const GROWTH: u32 = 4;
+
+/// For how long one that said it was hungry is: a window says it again within a second.
+const HUNGER: Duration = Duration::from_millis(1250);

@@ -34,6 +34,10 @@ pub struct ConnectionId(pub u64);
 pub struct Facts {
     /// Messages received and not answered yet.
     pub in_flight: u32,
+    /// The most messages that it had at once lately, and when: what it makes use of.
+    pub most_in_flight: u32,
+    /// When it had them; `None` before the first message.
+    pub most_at: Option<Instant>,
     /// When the last message came.
     pub last_message: Option<Instant>,
     /// Whether the share kept it from taking more since the last report.

@@ -1,7 +1,7 @@
 //! How `max_in_flight` is divided over a consumer's connections.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
@@ -17,8 +17,12 @@ use super::{ConnectionId, Facts, RdySettings, ShareChange};
 ///   [`settle`](RdySettings::settle) time, counts: until then nobody else gets it.
 /// - The division is max-min fair. What doesn't divide evenly is handed out too, and moves on to others every
 ///   [`low_ready_idle_timeout`](RdySettings::low_ready_idle_timeout) while someone wants more.
-/// - A connection without messages for that long leaves its share, but for room for one message, to those that are
-///   hungry, and has it back when it is hungry itself.
+/// - While some are hungry, which means that their shares keep them from taking more, the others leave them what they
+///   don't use. They keep room for one message more than they have, and for a quarter more than the most that they had
+///   within that time. So one that trickles has a share of 1 or 2, from the first sign of hunger elsewhere on.
+/// - One that becomes hungry has four times its share, and four times more each time it is hungry with all of that: from
+///   1 to an even share of up to 256 in four round trips and `settle` times. One that was hungry by
+///   chance takes little, and for little more than a second.
 /// - With more connections than `max_in_flight` they take turns, in order. A turn without messages ends after a
 ///   [`slice`](RdySettings::slice), one with messages when a slice passes without, and after the
 ///   [`longest_turn`](RdySettings::longest_turn) at last.
@@ -67,8 +71,9 @@ pub struct RdyPlan {
     /// What the last plan was made for.
     planned: Demand,
     pub(super) mode: Mode,
-    /// Facts changed such that shares may.
-    dirty: bool,
+    /// When facts that changed ask for a new division.
+    due: Due,
+    planned_at: Option<Instant>,
     /// When the remainder moves on.
     pub(super) rotate_at: Option<Instant>,
     /// Someone waits for what others still use.
@@ -90,6 +95,15 @@ pub enum Demand {
     Probe,
 }
 
+/// When to divide anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Never,
+    /// Together with others like it: the change is small.
+    Soon,
+    Now,
+}
+
 /// How the last plan divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -99,7 +113,7 @@ pub(super) enum Mode {
     Turns,
     /// Evenly.
     Even,
-    /// Someone was hungry, so that those who were idle left their shares.
+    /// Someone was hungry, so that others left what they didn't use.
     ByDemand,
 }
 
@@ -116,7 +130,8 @@ impl RdyPlan {
             queue: VecDeque::new(),
             planned: Demand::Running,
             mode: Mode::Even,
-            dirty: false,
+            due: Due::Never,
+            planned_at: None,
             rotate_at: None,
             short: false,
             timeout: None,
@@ -133,7 +148,7 @@ impl RdyPlan {
         self.members.push(Member::new(now, id, max_rdy_count));
         self.slots.insert(id, slot);
         self.queue.push_back(slot);
-        self.dirty = true;
+        self.due = Due::Now;
     }
 
     /// Removes a connection; its share is free at once. Returns whether it was there.
@@ -150,29 +165,27 @@ impl RdyPlan {
                 *queued = slot;
             }
         }
-        self.dirty = true;
+        self.due = Due::Now;
         true
     }
 
     /// How many messages may be in flight on all connections together. 0 means none.
     pub fn set_max_in_flight(&mut self, max_in_flight: u32) {
-        self.dirty |= self.max_in_flight != max_in_flight;
+        self.note(self.max_in_flight != max_in_flight, Due::Now);
         self.max_in_flight = max_in_flight;
     }
 
     /// Takes no more messages until it is called with `false`.
     pub fn set_paused(&mut self, paused: bool) {
-        self.dirty |= self.paused != paused;
+        self.note(self.paused != paused, Due::Now);
         self.paused = paused;
     }
 
     /// What backoff allows: [`Phase`](crate::Phase) converts into it.
     pub fn set_demand(&mut self, demand: impl Into<Demand>) {
         let demand = demand.into();
-        if self.demand != demand {
-            self.demand = demand;
-            self.dirty = true;
-        }
+        self.note(self.demand != demand, Due::Now);
+        self.demand = demand;
     }
 
     /// Notes what a connection tells. Returns whether [`plan`](Self::plan) has something to do at once.
@@ -182,22 +195,33 @@ impl RdyPlan {
         let wants_more = match self.mode {
             Mode::Nothing | Mode::Turns => false,
             Mode::Even => facts.hungry,
-            // Idle ones have room for one message, which a slow handler may keep.
-            Mode::ByDemand => member.idle && (facts.hungry || facts.in_flight >= member.share),
+            Mode::ByDemand => facts.hungry && member.is_underestimated(),
         };
         let drained = member.in_flight > member.share && facts.in_flight <= member.share;
-        member.report(now, facts);
-        self.dirty |= wants_more || (drained && self.short);
-        self.dirty
+        // Quiet ones have room for one message, which a slow handler may keep.
+        let filled = member.in_flight < member.share && member.share <= facts.in_flight;
+        let wants_one = self.mode == Mode::ByDemand && filled && member.is_underestimated();
+        member.report(now, facts, self.settings.low_ready_idle_timeout);
+        self.note(wants_more || (drained && self.short), Due::Now);
+        self.note(wants_one, Due::Soon);
+        self.due != Due::Never
     }
 
     /// Divides anew, if there is a reason to, and returns whose share changes. Costs `O(n log n)` then.
     pub fn plan(&mut self, now: Instant, rng: &mut fastrand::Rng) -> &[ShareChange] {
         self.changes.clear();
-        if !self.dirty && self.timeout.is_none_or(|timeout| now < timeout) {
-            return &self.changes;
+        if self.due != Due::Now && self.timeout.is_none_or(|timeout| now < timeout) {
+            if self.due == Due::Never {
+                return &self.changes;
+            }
+            let soon = self.planned_at.map_or(now, |at| at + self.settings.settle.max(SOON));
+            if now < soon {
+                self.wake_at(soon);
+                return &self.changes;
+            }
         }
-        self.dirty = false;
+        self.due = Due::Never;
+        self.planned_at = Some(now);
         self.timeout = None;
         if std::mem::replace(&mut self.planned, self.demand) != self.demand && self.demand == Demand::Probe {
             rng.shuffle(self.queue.make_contiguous());
@@ -261,6 +285,12 @@ impl RdyPlan {
         self.timeout = Some(self.timeout.map_or(at, |timeout| timeout.min(at)));
     }
 
+    fn note(&mut self, changed: bool, due: Due) {
+        if changed {
+            self.due = self.due.max(due);
+        }
+    }
+
     fn lower(&mut self, now: Instant) {
         for member in &mut self.members {
             if member.target < member.share {
@@ -305,3 +335,6 @@ impl RdyPlan {
         turns_began
     }
 }
+
+/// Small changes of many connections are gathered at least for so long, and for a `settle` time, before they cost a plan.
+const SOON: Duration = Duration::from_millis(1);

@@ -54,7 +54,14 @@ impl Run {
     }
 
     fn receive(&mut self, id: u64, in_flight: u32) {
-        self.facts.insert(id, Facts { in_flight, last_message: Some(self.now), hungry: false });
+        let before = self.facts[&id];
+        let (most_in_flight, most_at) = if in_flight < before.most_in_flight {
+            (before.most_in_flight, before.most_at)
+        } else {
+            (in_flight, Some(self.now))
+        };
+        let last_message = Some(self.now);
+        self.facts.insert(id, Facts { in_flight, most_in_flight, most_at, last_message, hungry: false });
     }
 
     /// Plans, and checks the sum after each change.
@@ -212,27 +219,82 @@ fn pause_takes_all_and_resume_gives_it_back() {
 }
 
 #[test]
-fn idle_connections_leave_their_shares_to_hungry_ones() {
+fn a_hungry_connection_has_what_others_do_not_use() {
     let mut run = Run::new(4, 100);
     run.pass(20 * S);
     run.receive(3, 1);
+    run.receive(2, 10);
+    run.receive(2, 0);
     assert_eq!(run.plan(), [25; 4]);
     assert!(run.report(0, 25, true));
-    assert_eq!(run.plan(), [25, 1, 1, 25]);
-    assert_eq!(run.pass(10 * MS), [49, 1, 1, 49]);
+    run.plan();
+    // A quarter more than it had, and room for one more beside what it works on.
+    assert_eq!(run.pass(10 * MS), [85, 1, 12, 2]);
 
-    // It is told hungry from time to time. The other one goes idle.
+    // It is told hungry from time to time.
     for _ in 0..12 {
-        run.receive(0, 25);
-        assert!(!run.report(0, 25, true));
+        run.receive(0, 85);
+        assert!(!run.report(0, 85, true));
         run.pass(S);
     }
-    // Room for one more beside what it works on.
+    // What was used so long ago doesn't count any more.
     assert_eq!(run.shares(), [96, 1, 1, 2]);
+}
 
-    assert!(run.report(2, 1, true));
-    assert_eq!(run.plan(), [49, 1, 1, 2]);
-    assert_eq!(run.pass(10 * MS), [49, 1, 48, 2]);
+#[test]
+fn a_connection_that_becomes_hungry_has_its_share_back_in_four_steps() {
+    let mut run = Run::new(4, 200);
+    run.report(0, 50, true);
+    run.plan();
+    assert_eq!(run.pass(10 * MS), [197, 1, 1, 1]);
+    let mut shares = Vec::new();
+    for _ in 0..4 {
+        run.receive(0, run.shares[&0]);
+        run.receive(2, run.shares[&2]);
+        run.report(0, run.shares[&0], true);
+        assert!(run.report(2, run.shares[&2], true));
+        run.plan();
+        run.receive(0, run.shares[&0]);
+        shares.push(run.pass(10 * MS)[2]);
+    }
+    assert_eq!(shares, [4, 16, 64, 99]);
+    // It can't have more.
+    assert!(!run.report(2, 99, true));
+}
+
+#[test]
+fn who_was_hungry_by_chance_takes_little_and_not_for_long() {
+    let mut run = Run::new(3, 200);
+    run.report(0, 50, true);
+    run.plan();
+    run.pass(10 * MS);
+    run.receive(1, 1);
+    run.report(1, 1, true);
+    run.plan();
+    run.receive(0, 190);
+    run.receive(1, 0);
+    assert_eq!(run.pass(10 * MS), [195, 4, 1]);
+    for _ in 0..2 {
+        run.report(0, 190, true);
+        run.plan();
+        run.pass(S);
+    }
+    assert_eq!(run.shares(), [198, 1, 1]);
+}
+
+#[test]
+fn what_nobody_wants_is_divided_nevertheless() {
+    let mut run = Run::new(4, 100);
+    run.report(0, 25, true);
+    run.plan();
+    run.receive(0, 50);
+    run.receive(0, 0);
+    assert_eq!(run.pass(10 * MS), [97, 1, 1, 1]);
+    // It isn't hungry any more. It keeps what it used.
+    let shares = run.pass(3 * S);
+    assert_eq!((shares[0] >= 62, shares.iter().sum::<u32>()), (true, 100), "{shares:?}");
+    assert_eq!(run.pass(20 * S), [25; 4]);
+    assert_eq!(run.plan.next_timeout(), None);
 }
 
 #[test]

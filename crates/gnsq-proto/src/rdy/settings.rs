@@ -13,8 +13,8 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RdySettings {
-    /// How long a connection may go without messages before it gives its share up to busy ones. The messages of
-    /// `max_in_flight` that don't divide evenly move on to other connections as often. Default: 10 s.
+    /// For how long what a connection had in flight at most counts as what it needs, while others want more. The
+    /// messages of `max_in_flight` that don't divide evenly move on to other connections as often. Default: 10 s.
     pub low_ready_idle_timeout: Duration,
     /// Where connections take turns: how long a turn lasts without messages. A probe after backoff, too. It must be
     /// longer than a round trip to nsqd, or nothing can come. Default: 100 ms.

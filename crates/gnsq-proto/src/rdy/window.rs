@@ -70,6 +70,8 @@ pub struct ReadyWindow {
     /// must have had it waiting shows a backlog.
     room_since: Option<Instant>,
     last_message: Option<Instant>,
+    most_in_flight: u32,
+    most_at: Option<Instant>,
     /// When the messages in `received` began to come: less than a patience ago, or they no longer count.
     received_since: Option<Instant>,
     received: u32,
@@ -105,6 +107,8 @@ impl ReadyWindow {
             in_flight: 0,
             room_since: None,
             last_message: None,
+            most_in_flight: 0,
+            most_at: None,
             received_since: None,
             received: 0,
             in_flight_before: 0,
@@ -146,6 +150,11 @@ impl ReadyWindow {
     pub fn on_messages(&mut self, now: Instant, count: u32, in_flight: u32) {
         self.last_message = Some(now);
         self.in_flight = in_flight;
+        if in_flight >= self.most_in_flight || self.most_at.is_none_or(|at| now.saturating_duration_since(at) > LATELY)
+        {
+            self.most_in_flight = in_flight;
+            self.most_at = Some(now);
+        }
         self.draining |= in_flight > self.share;
         if self.received_since.is_none_or(|since| now.saturating_duration_since(since) > self.patience()) {
             self.received_since = Some(now);
@@ -251,7 +260,13 @@ impl ReadyWindow {
 
     /// What the plan should hear before it is asked to plan.
     pub fn facts(&self) -> Facts {
-        Facts { in_flight: self.in_flight, last_message: self.last_message, hungry: false }
+        Facts {
+            in_flight: self.in_flight,
+            most_in_flight: self.most_in_flight,
+            most_at: self.most_at,
+            last_message: self.last_message,
+            hungry: false,
+        }
     }
 
     /// Nothing more can come.
@@ -317,3 +332,6 @@ const LONGEST_ROUND_TRIP: Duration = Duration::from_millis(250);
 
 /// Tells the plan that the hunger lasts, without a report for each batch.
 const HUNGRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// For how long the most that was in flight counts, while less comes.
+const LATELY: Duration = Duration::from_secs(1);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -18,12 +19,23 @@ pub struct Pending {
 
 enum State {
     Running(JoinHandle<Result<()>>),
-    Failed(Error),
+    Done(Result<()>),
 }
 
 impl Pending {
-    pub(super) fn new(runtime: Handle, begun: Result<JoinHandle<Result<()>>>) -> Self {
-        Self { state: begun.map_or_else(State::Failed, State::Running), runtime }
+    /// Begins at once, so that what is published on one thread goes out in order, and leaves the rest to the runtime.
+    pub(super) fn begin(runtime: &Handle, publish: impl Future<Output = Result<()>> + Send + 'static) -> Self {
+        let mut publish = Box::pin(publish);
+        let begun = {
+            let _entered = runtime.enter();
+            tokio::task::unconstrained(publish.as_mut()).now_or_never()
+        };
+        let state = begun.map_or_else(|| State::Running(runtime.spawn(publish)), State::Done);
+        Self { state, runtime: runtime.clone() }
+    }
+
+    pub(super) fn failed(runtime: &Handle, error: Error) -> Self {
+        Self { state: State::Done(Err(error)), runtime: runtime.clone() }
     }
 
     /// Waits for the outcome.
@@ -35,7 +47,7 @@ impl Pending {
         match self.state {
             // The shared runtime lasts as long as the process, so the task does until it is done.
             State::Running(task) => wait(&self.runtime, task)?.unwrap_or(Err(Error::Closed)),
-            State::Failed(error) => Err(error),
+            State::Done(outcome) => outcome,
         }
     }
 
@@ -43,7 +55,7 @@ impl Pending {
     pub fn is_done(&self) -> bool {
         match &self.state {
             State::Running(task) => task.is_finished(),
-            State::Failed(_) => true,
+            State::Done(_) => true,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -12,9 +12,10 @@ use tokio::runtime::Handle;
 use super::pending::Pending;
 use super::wait::wait;
 use crate::budget::{Budget, Permit};
+use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::events::Signals;
-use crate::producer::ProducerBuilder;
+use crate::producer::{CloseReport, ProducerBuilder, ProducerStats, PublishOptions};
 use crate::runtime::{Io, is_shared_thread};
 
 /// Publishes messages to one or several nsqds, from any number of threads at once: [`gnsq::Producer`](crate::Producer)
@@ -24,7 +25,8 @@ use crate::runtime::{Io, is_shared_thread};
 /// [`multipublish`](Self::multipublish), several threads, or [`publish_background`](Self::publish_background).
 ///
 /// Clones are the same producer. Connections close when the last one is dropped and the publishes in the background
-/// are done; [`close`](Self::close) waits for that. A process that ends takes what is outstanding with it.
+/// are done; [`flush`](Self::flush) and [`close`](Self::close) wait for that. A process that ends takes what is
+/// outstanding with it.
 ///
 /// ```no_run
 /// use gnsq::blocking::Producer;
@@ -87,7 +89,7 @@ impl Producer {
     }
 
     /// Begins to publish one message, and returns without waiting for nsqd. The publish goes on until its outcome, also
-    /// if that is not [waited for](Pending::wait).
+    /// if that is not [waited for](Pending::wait). What one thread publishes to one topic goes to an nsqd in order.
     ///
     /// As many publishes, and bytes, may be in the background as may be
     /// [outstanding](ProducerBuilder::max_outstanding); the next waits for room, up to the
@@ -99,16 +101,30 @@ impl Producer {
         T: TryInto<TopicName, Error: Into<Error>>,
     {
         let body = body.into();
-        let begun = topic.try_into().map_err(Into::into).and_then(|topic| {
-            let permit = self.admit(body.len())?;
-            let producer = self.inner.clone();
-            Ok(self.runtime.spawn(async move {
-                let outcome = producer.publish(topic, body).await;
-                drop(permit);
-                outcome
-            }))
-        });
-        Pending::new(self.runtime.clone(), begun)
+        let begun = topic.try_into().map_err(Into::into).and_then(|topic| Ok((topic, self.admit(body.len())?)));
+        match begun {
+            Ok((topic, permit)) => {
+                let producer = self.inner.clone();
+                Pending::begin(&self.runtime, async move {
+                    let outcome = producer.publish(topic, body).await;
+                    drop(permit);
+                    outcome
+                })
+            }
+            Err(error) => Pending::failed(&self.runtime, error),
+        }
+    }
+
+    /// Publishes one message, with options of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`gnsq::Producer::publish_with`](crate::Producer::publish_with), and [`Error::WouldBlock`].
+    pub fn publish_with<T>(&self, topic: T, body: impl Into<Bytes>, options: PublishOptions) -> Result<()>
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+    {
+        wait(&self.runtime, self.inner.publish_with(topic, body, options))?
     }
 
     /// Publishes one message that nsqd delivers after `delay`.
@@ -121,6 +137,18 @@ impl Producer {
         T: TryInto<TopicName, Error: Into<Error>>,
     {
         wait(&self.runtime, self.inner.publish_deferred(topic, body, delay))?
+    }
+
+    /// Publishes one message that is due at `time`, however far away that is.
+    ///
+    /// # Errors
+    ///
+    /// As [`gnsq::Producer::publish_at`](crate::Producer::publish_at), and [`Error::WouldBlock`].
+    pub fn publish_at<T>(&self, topic: T, body: impl Into<Envelope>, time: SystemTime) -> Result<()>
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+    {
+        wait(&self.runtime, self.inner.publish_at(topic, body, time))?
     }
 
     /// Publishes several messages to one topic with one command; returns when nsqd has confirmed them.
@@ -136,6 +164,24 @@ impl Producer {
         wait(&self.runtime, self.inner.multipublish(topic, bodies))?
     }
 
+    /// As [`multipublish`](Self::multipublish), with options of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`gnsq::Producer::multipublish_with`](crate::Producer::multipublish_with), and [`Error::WouldBlock`].
+    pub fn multipublish_with<T, B>(
+        &self,
+        topic: T,
+        bodies: impl IntoIterator<Item = B>,
+        options: PublishOptions,
+    ) -> Result<()>
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+        B: Into<Bytes>,
+    {
+        wait(&self.runtime, self.inner.multipublish_with(topic, bodies, options))?
+    }
+
     /// Waits until an nsqd is connected.
     ///
     /// # Errors
@@ -145,18 +191,29 @@ impl Producer {
         wait(&self.runtime, self.inner.ready())?
     }
 
-    /// Waits until nothing is outstanding and nothing in the background, for each at most as long as a publish may
-    /// take, then closes the connections. A publish after it ends with [`Error::Closed`].
+    /// Waits until every publish that was begun before the call has its outcome, those in the background included.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FlushTimeout`] when it takes longer than a publish may; [`Error::WouldBlock`].
+    pub fn flush(&self) -> Result<()> {
+        wait(&self.runtime, self.inner.flush())?
+    }
+
+    /// Closes the connections, once nothing is outstanding, or the time limit of a publish has passed, and tells what was
+    /// not delivered. Publishes that wait for a connection or for room end at once, and those after it, all with
+    /// [`Error::Closed`].
     ///
     /// # Errors
     ///
     /// [`Error::WouldBlock`]; nothing is closed then.
-    pub fn close(&self) -> Result<()> {
-        wait(&self.runtime, async {
-            // Those begin to be outstanding as soon as their tasks run; a close before would refuse them.
-            let _ = tokio::time::timeout(self.background.timeout, self.background.room.idle()).await;
-            self.inner.close().await;
-        })
+    pub fn close(&self) -> Result<CloseReport> {
+        wait(&self.runtime, self.inner.close())
+    }
+
+    /// What it has done and is doing.
+    pub fn stats(&self) -> ProducerStats {
+        self.inner.stats()
     }
 
     /// How many publishes wait for their outcome.

@@ -1,22 +1,30 @@
 //! From an address to a socket.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
 use super::socket::Socket;
 use crate::address::{Address, Kind};
+use crate::config::ConnectionConfig;
 use crate::error::{Error, Result};
 
-/// Connects within `timeout`. Of a host name all addresses are tried, in the resolver's order.
-pub(crate) async fn dial(address: &Address, timeout: Duration) -> Result<Socket> {
-    let connected = tokio::time::timeout(timeout, async {
+/// Connects within the `connect_timeout`. Of a host name all addresses are tried, in the resolver's order.
+pub(crate) async fn dial(address: &Address, config: &ConnectionConfig) -> Result<Socket> {
+    let timeout = config.connect_timeout;
+    let deadline = Instant::now() + timeout;
+    let connected = timeout_at(deadline, async {
+        if let Some(dialer) = &config.dialer {
+            return dialer.dial(address).await.map(Socket::from);
+        }
         match address.kind() {
-            Kind::Tcp { host, port } => dial_tcp(host, *port, timeout).await.map(Socket::from),
+            Kind::Tcp { host, port } => {
+                let addresses: Vec<_> = lookup_host((host.as_str(), *port)).await?.collect();
+                connect_any(&addresses, config.local_address, deadline).await.map(Socket::from)
+            }
             #[cfg(unix)]
             Kind::Unix(path) => tokio::net::UnixStream::connect(path).await.map(Socket::from),
             #[cfg(not(unix))]
@@ -29,20 +37,22 @@ pub(crate) async fn dial(address: &Address, timeout: Duration) -> Result<Socket>
     result.map_err(|error| Error::Connect { address: address.clone(), source: Arc::new(error) })
 }
 
-async fn dial_tcp(host: &str, port: u16, timeout: Duration) -> io::Result<TcpStream> {
-    let deadline = Instant::now() + timeout;
-    let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
-    connect_any(&addresses, deadline).await
-}
-
 /// Tries one after the other. Each gets an even part of the time that is left: where one swallows what is sent to it,
 /// the next has its chance.
-async fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for (address, left) in addresses.iter().zip((1..=addresses.len()).rev()) {
+async fn connect_any(addresses: &[SocketAddr], from: Option<IpAddr>, deadline: Instant) -> io::Result<TcpStream> {
+    let reachable = |address: &&SocketAddr| from.is_none_or(|from| from.is_ipv4() == address.is_ipv4());
+    let reachable: Vec<_> = addresses.iter().filter(reachable).collect();
+    let mut last = match (addresses, from) {
+        ([_, ..], Some(from)) => {
+            let text = format!("it has no address that {from} (local_address) can reach, of {addresses:?}");
+            io::Error::new(io::ErrorKind::AddrNotAvailable, text)
+        }
+        _ => io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
+    };
+    for (address, left) in reachable.iter().zip((1..=reachable.len()).rev()) {
         let now = Instant::now();
         let part = deadline.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX);
-        match timeout_at(now + part, TcpStream::connect(address)).await {
+        match timeout_at(now + part, connect(**address, from)).await {
             Ok(Ok(socket)) => {
                 // What is to be sent is gathered here, before it reaches the socket; waiting for more there only delays.
                 socket.set_nodelay(true)?;
@@ -58,9 +68,20 @@ async fn connect_any(addresses: &[SocketAddr], deadline: Instant) -> io::Result<
     Err(last)
 }
 
+async fn connect(address: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+    let Some(from) = from else { return TcpStream::connect(address).await };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket
+        .bind((from, 0).into())
+        .map_err(|error| io::Error::new(error.kind(), format!("from {from} (local_address): {error}")))?;
+    socket.connect(address).await
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use tokio::net::{TcpListener, TcpSocket};
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -78,7 +99,7 @@ mod tests {
         }
         let open = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addresses = [full_address, open.local_addr().unwrap()];
-        let stream = connect_any(&addresses, Instant::now() + Duration::from_secs(2)).await.unwrap();
+        let stream = connect_any(&addresses, None, Instant::now() + Duration::from_secs(2)).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
     }
 }

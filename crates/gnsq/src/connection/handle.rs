@@ -13,9 +13,11 @@ use tokio::sync::{Notify, oneshot};
 use super::load::Load;
 use super::observer::Observer;
 use super::op::{Ask, Confirm, Failure, Op, Reply};
+use super::stats::Counts;
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::error::{Error, Result};
+use crate::telemetry::ConnectionMeter;
 
 /// A connection to one nsqd. Clones are the same connection; what they ask for is done by the driver's task.
 #[derive(Debug, Clone)]
@@ -26,9 +28,11 @@ pub(super) struct Shared {
     pub(super) address: Address,
     pub(super) config: Arc<ConnectionConfig>,
     pub(super) observer: Arc<dyn Observer>,
+    meter: Arc<ConnectionMeter>,
     pub(super) waker: AtomicWaker,
     ops: Mutex<Ops>,
     load: Load,
+    counts: Counts,
     /// The zero of message deadlines.
     epoch: Instant,
     pub(super) identified: OnceLock<IdentifyResponse>,
@@ -41,6 +45,9 @@ pub(super) struct Shared {
     pub(super) hungry: AtomicBool,
     /// Nanoseconds from `epoch` to the last message; 0 before the first.
     last_message: AtomicU64,
+    /// The most that was in flight lately, and when, in these nanoseconds.
+    most_in_flight: AtomicU32,
+    most_at: AtomicU64,
     /// Whether somebody waits for `in_flight` to become 0.
     pub(super) draining: AtomicBool,
     pub(super) drained: Notify,
@@ -55,14 +62,21 @@ struct Ops {
 }
 
 impl Handle {
-    pub(super) fn new(address: Address, config: Arc<ConnectionConfig>, observer: Arc<dyn Observer>) -> Self {
+    pub(super) fn new(
+        address: Address,
+        config: Arc<ConnectionConfig>,
+        observer: Arc<dyn Observer>,
+        meter: Arc<ConnectionMeter>,
+    ) -> Self {
         Self(Arc::new(Shared {
             address,
             config,
             observer,
+            meter,
             waker: AtomicWaker::new(),
             ops: Mutex::default(),
             load: Load::default(),
+            counts: Counts::default(),
             epoch: Instant::now(),
             identified: OnceLock::new(),
             subscribed: OnceLock::new(),
@@ -71,6 +85,8 @@ impl Handle {
             share: AtomicU32::new(0),
             hungry: AtomicBool::new(false),
             last_message: AtomicU64::new(0),
+            most_in_flight: AtomicU32::new(0),
+            most_at: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             drained: Notify::new(),
             end: OnceLock::new(),
@@ -80,6 +96,10 @@ impl Handle {
 
     pub(crate) fn address(&self) -> &Address {
         &self.0.address
+    }
+
+    pub(crate) fn meter(&self) -> &ConnectionMeter {
+        &self.0.meter
     }
 
     pub(crate) fn observer(&self) -> &dyn Observer {
@@ -109,6 +129,18 @@ impl Handle {
         }
     }
 
+    pub(super) fn config(&self) -> &ConnectionConfig {
+        &self.0.config
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.0.counts
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.0.epoch.elapsed()
+    }
+
     /// How busy it is with publishes.
     pub(crate) fn load(&self) -> &Load {
         &self.0.load
@@ -122,6 +154,8 @@ impl Handle {
     pub(crate) fn take_facts(&self) -> Facts {
         Facts {
             in_flight: self.in_flight(),
+            most_in_flight: self.0.most_in_flight.load(Ordering::Relaxed),
+            most_at: self.instant_at(&self.0.most_at),
             last_message: self.last_message(),
             hungry: self.0.hungry.swap(false, Ordering::Relaxed),
         }
@@ -138,7 +172,11 @@ impl Handle {
     }
 
     pub(crate) fn last_message(&self) -> Option<Instant> {
-        match self.0.last_message.load(Ordering::Relaxed) {
+        self.instant_at(&self.0.last_message)
+    }
+
+    fn instant_at(&self, cell: &AtomicU64) -> Option<Instant> {
+        match cell.load(Ordering::Relaxed) {
             0 => None,
             nanos => Some(self.0.epoch + Duration::from_nanos(nanos)),
         }
@@ -153,8 +191,14 @@ impl Handle {
         self.0.epoch + Duration::from_nanos(nanos)
     }
 
-    pub(super) fn set_last_message(&self, now: Instant) {
-        self.0.last_message.store(self.nanos(now).max(1), Ordering::Relaxed);
+    /// A message came now; the window says how many there were at most lately.
+    pub(super) fn set_last_message(&self, now: Instant, facts: Facts) {
+        let nanos = self.nanos(now).max(1);
+        self.0.last_message.store(nanos, Ordering::Relaxed);
+        if facts.most_at == Some(now) {
+            self.0.most_in_flight.store(facts.most_in_flight, Ordering::Relaxed);
+            self.0.most_at.store(nanos, Ordering::Relaxed);
+        }
     }
 
     /// Hands `op` to the driver; gives it back when the connection has ended.
@@ -326,6 +370,8 @@ impl Handle {
             std::mem::take(&mut ops.queue)
         };
         self.0.in_flight.store(0, Ordering::Relaxed);
+        self.0.meter.in_flight.set(0);
+        self.0.meter.ready.set(0);
         self.0.ended.notify_waiters();
         self.0.drained.notify_waiters();
         rest

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 pub(crate) struct Load {
     /// Publishes that were handed to the driver and have no outcome yet.
     publishes: AtomicU32,
-    /// Publishes that were confirmed.
+    /// Commands that nsqd has carried out, whether or not anyone waited for it.
+    answered: AtomicU64,
+    /// Messages whose publish was confirmed.
     confirmed: AtomicU64,
     /// Nanoseconds of the connection's epoch: since when an answer is due and none comes. 0: none is due.
     due_since: AtomicU64,
@@ -23,8 +25,21 @@ impl Load {
         self.publishes.fetch_sub(count, Ordering::Relaxed);
     }
 
-    pub(super) fn add_confirmed(&self, count: u32) {
-        self.confirmed.fetch_add(count.into(), Ordering::Relaxed);
+    pub(crate) fn publishes(&self) -> u32 {
+        self.publishes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_answered(&self, confirmed: u64) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+        self.confirmed.fetch_add(confirmed, Ordering::Relaxed);
+    }
+
+    pub(crate) fn publishes_answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn confirmed(&self) -> u64 {
+        self.confirmed.load(Ordering::Relaxed)
     }
 
     /// An answer is due; the time counts from the first such call after an answer.

@@ -2,29 +2,35 @@
 
 mod confirmations;
 mod dial;
+mod dialer;
 mod driver;
 mod handle;
 mod load;
 mod observer;
 mod op;
-mod publish;
+pub(crate) mod publish;
 mod read_size;
 mod socket;
+mod stats;
 mod stream;
 mod supervisor;
 
 use std::sync::Arc;
 
+pub(crate) use self::dialer::AnyDialer;
+pub use self::dialer::Dialer;
 use self::driver::Driver;
 pub(crate) use self::handle::Handle;
 pub(crate) use self::observer::Observer;
 pub(crate) use self::op::{Failure, Op};
 pub(crate) use self::publish::{Publish, Undone};
+pub use self::stats::ConnectionStats;
 use self::stream::Stream;
 pub(crate) use self::supervisor::{Session, Supervisor};
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::error::Result;
+use crate::telemetry::ConnectionMeter;
 
 impl Handle {
     /// Connects, sends the protocol's magic, and starts the task that drives the connection on the current runtime.
@@ -32,9 +38,10 @@ impl Handle {
         address: &Address,
         config: &Arc<ConnectionConfig>,
         observer: Arc<dyn Observer>,
+        meter: Arc<ConnectionMeter>,
     ) -> Result<Self> {
-        let socket = dial::dial(address, config.connect_timeout).await?;
-        let handle = Self::new(address.clone(), config.clone(), observer);
+        let socket = dial::dial(address, config).await?;
+        let handle = Self::new(address.clone(), config.clone(), observer, meter);
         tokio::spawn(Driver::new(handle.clone(), Stream::new(socket)));
         Ok(handle)
     }

@@ -77,10 +77,12 @@ impl Handle {
                 on_message.emit(|| MessageEvent::new(message));
             }
         }
+        self.meter().received.add(batch.len() as u64);
         self.observer().messages(batch);
     }
 
     pub(crate) fn tell_finished(&self, id: MessageId) {
+        self.meter().finished.add(1);
         self.observer().finished();
         let on_finish = &self.observer().signals().on_finish;
         if on_finish.is_connected()
@@ -91,6 +93,7 @@ impl Handle {
     }
 
     pub(crate) fn tell_requeued(&self, id: MessageId, delay: Duration, backoff: bool) {
+        self.meter().requeued.add(1);
         self.observer().requeued(backoff);
         let on_requeue = &self.observer().signals().on_requeue;
         if on_requeue.is_connected()
@@ -112,6 +115,9 @@ impl Handle {
     }
 
     pub(super) fn tell_error(&self, error: &ServerError) {
+        if !error.is_fatal() {
+            self.meter().too_late.add(1);
+        }
         self.observer().error(error);
         let event = || ErrorEvent { nsqd: self.address().clone(), topic: self.topic().cloned(), error: error.clone() };
         self.observer().signals().on_error.emit(event);
@@ -119,6 +125,7 @@ impl Handle {
 
     pub(super) fn tell_expired(&self, id: MessageId) {
         tracing::debug!(nsqd = %self.address(), %id, "message timed out unanswered");
+        self.meter().expired.add(1);
         self.observer().expired();
     }
 

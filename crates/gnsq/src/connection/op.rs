@@ -57,7 +57,7 @@ pub(crate) enum Ask {
 pub(crate) struct Reply(oneshot::Sender<Result<Bytes, Failure>>);
 
 /// Why there is no answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Failure {
     Refused(ServerError),
     /// nsqd refused the command that it shared with others, for one of them or for their sum, and stored nothing.

@@ -5,8 +5,9 @@ use gnsq_proto::{Command, TopicName};
 use tokio::sync::oneshot;
 
 use super::handle::Handle;
-use super::op::Failure;
+use super::op::{Failure, Op};
 use crate::budget::Permit;
+use crate::error::Error;
 use crate::time_limit::TimeLimit;
 
 /// What is to be published, until when, and who is told how it went.
@@ -51,10 +52,12 @@ impl Publish {
     }
 
     pub(super) fn topic(&self) -> Option<&TopicName> {
-        match &self.command {
-            Command::Pub { topic, .. } | Command::Dpub { topic, .. } | Command::Mpub { topic, .. } => Some(topic),
-            _ => None,
-        }
+        topic(&self.command)
+    }
+
+    /// How many messages it has.
+    pub(super) fn messages(&self) -> usize {
+        messages(&self.command)
     }
 
     /// The message, if it may share an MPUB with others.
@@ -70,11 +73,6 @@ impl Publish {
         self.shared_body().expect("only what has a shared body is put into a lane")
     }
 
-    /// Takes it back from a connection that didn't take it.
-    pub(crate) fn into_parts(self) -> (Command, Option<Permit>) {
-        (self.command, self.permit)
-    }
-
     pub(super) fn confirm(self) {
         // Before the answer, so that who has it doesn't count any more.
         drop(self.permit);
@@ -85,5 +83,39 @@ impl Publish {
     pub(super) fn fail(self, failure: Failure, connection: &Handle) {
         let command = connection.observer().undelivered(connection, self.command, &failure, self.limit.after);
         let _ = self.to.send(Err(Undone { failure, command, permit: self.permit }));
+    }
+}
+
+impl Undone {
+    /// A failure of what is gone.
+    pub(crate) fn without(failure: Failure) -> Self {
+        Self { failure, command: None, permit: None }
+    }
+}
+
+impl Op {
+    /// What a connection didn't take, since it had ended.
+    pub(crate) fn undone(self, cause: Error) -> Undone {
+        let failure = Failure::NotSent(cause);
+        match self {
+            Self::Publish(publish) => Undone { failure, command: Some(publish.command), permit: publish.permit },
+            _ => Undone::without(failure),
+        }
+    }
+}
+
+/// The topic of a PUB, DPUB or MPUB.
+pub(crate) fn topic(command: &Command) -> Option<&TopicName> {
+    match command {
+        Command::Pub { topic, .. } | Command::Dpub { topic, .. } | Command::Mpub { topic, .. } => Some(topic),
+        _ => None,
+    }
+}
+
+/// How many messages a PUB, DPUB or MPUB has.
+pub(crate) fn messages(command: &Command) -> usize {
+    match command {
+        Command::Mpub { bodies, .. } => bodies.len(),
+        _ => 1,
     }
 }

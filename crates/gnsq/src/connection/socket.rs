@@ -1,5 +1,6 @@
 //! The socket under a connection.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,16 +10,19 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
+use super::dialer::Dialed;
+
 /// A socket to an nsqd.
-#[derive(Debug)]
 pub(crate) struct Socket {
     kind: Kind,
+    read: u64,
     written: u64,
 }
 
-#[derive(Debug)]
 enum Kind {
     Tcp(TcpStream),
+    /// From the user's dialer.
+    Dialed(Box<dyn Dialed>),
     #[cfg(unix)]
     Unix(UnixStream),
 }
@@ -29,6 +33,11 @@ impl Socket {
         self.written
     }
 
+    /// How many bytes it has given.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.read
+    }
+
     fn count(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(written)) = result {
             self.written += written as u64;
@@ -37,16 +46,22 @@ impl Socket {
     }
 }
 
+impl From<Box<dyn Dialed>> for Socket {
+    fn from(stream: Box<dyn Dialed>) -> Self {
+        Self { kind: Kind::Dialed(stream), read: 0, written: 0 }
+    }
+}
+
 impl From<TcpStream> for Socket {
     fn from(socket: TcpStream) -> Self {
-        Self { kind: Kind::Tcp(socket), written: 0 }
+        Self { kind: Kind::Tcp(socket), read: 0, written: 0 }
     }
 }
 
 #[cfg(unix)]
 impl From<UnixStream> for Socket {
     fn from(socket: UnixStream) -> Self {
-        Self { kind: Kind::Unix(socket), written: 0 }
+        Self { kind: Kind::Unix(socket), read: 0, written: 0 }
     }
 }
 
@@ -56,6 +71,10 @@ macro_rules! on_socket {
         match &mut $self.kind {
             Kind::Tcp($socket) => {
                 let $socket = Pin::new($socket);
+                $call
+            }
+            Kind::Dialed($socket) => {
+                let $socket = Pin::new(&mut **$socket);
                 $call
             }
             #[cfg(unix)]
@@ -69,7 +88,10 @@ macro_rules! on_socket {
 
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        on_socket!(self, socket => socket.poll_read(cx, buf))
+        let before = buf.filled().len();
+        let result = on_socket!(self, socket => socket.poll_read(cx, buf));
+        self.read += (buf.filled().len() - before) as u64;
+        result
     }
 }
 
@@ -89,7 +111,10 @@ impl AsyncWrite for Socket {
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        match &self.kind {
+            Kind::Dialed(stream) => stream.is_write_vectored(),
+            _ => true,
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -98,5 +123,11 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         on_socket!(self, socket => socket.poll_shutdown(cx))
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("written", &self.written).finish_non_exhaustive()
     }
 }

@@ -60,7 +60,12 @@ impl Stream {
 
     /// How many bytes the socket has taken.
     pub(super) fn written(&self) -> u64 {
-        self.transport.written()
+        self.transport.socket().map_or(0, Socket::written)
+    }
+
+    /// How many bytes the socket has given and taken, unless it is shaking hands.
+    pub(super) fn traffic(&self) -> Option<(u64, u64)> {
+        self.transport.socket().map(|socket| (socket.bytes_read(), socket.written()))
     }
 
     /// Begins the TLS handshake, which goes on with `poll_receive`.

@@ -16,6 +16,7 @@ use super::op::Op;
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::error::{Error, Result};
+use crate::telemetry::ConnectionMeter;
 
 /// What the owner of supervised connections does with them.
 pub(crate) trait Session: Debug + Send + Sync + 'static {
@@ -24,6 +25,9 @@ pub(crate) trait Session: Debug + Send + Sync + 'static {
 
     /// Whether it waits for messages: a connection that can't bring any is worth nothing, however well it is.
     const WAITS: bool;
+
+    /// What is told a recorder of metrics about the connections to one nsqd.
+    fn meter(&self, purpose: &Self::Purpose, nsqd: &Address) -> ConnectionMeter;
 
     /// Who is told what happens on the connection.
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer>;
@@ -67,13 +71,14 @@ impl<P: Send + Sync> Supervisor<P> {
     pub(crate) async fn run<S: Session<Purpose = P>>(self, session: Arc<S>) {
         let mut backoff = BackoffTimer::new(RECONNECT_RATIO, None, Some(self.max_reconnect_delay));
         let mut rng = fastrand::Rng::new();
+        let meter = Arc::new(session.meter(&self.purpose, &self.address));
         // Whether nsqd closed the last connection.
         let mut was_closed = false;
         let mut is_told = false;
         loop {
             let connected = tokio::select! {
                 () = self.stop.cancelled() => return,
-                connected = self.connect(&session) => connected,
+                connected = self.connect(&session, &meter) => connected,
             };
             let was_connected = connected.is_ok();
             match connected {
@@ -81,10 +86,13 @@ impl<P: Send + Sync> Supervisor<P> {
                     let since = Instant::now();
                     is_told = false;
                     self.connected.store(true, Ordering::Relaxed);
+                    meter.connects.add(1);
+                    meter.connected.set(1);
                     session.up(&connection);
                     let in_use = InUse { session: &*session, connection: &connection, connected: &self.connected };
                     self.until_end(&connection, S::WAITS && was_closed).await;
                     drop(in_use);
+                    meter.connected.set(0);
                     was_closed = closed_by_nsqd(&connection.end());
                     // One that ends as soon as it begins is a failure too.
                     if since.elapsed() > STABLE {
@@ -92,6 +100,7 @@ impl<P: Send + Sync> Supervisor<P> {
                     }
                 }
                 Err(error) => {
+                    meter.connect_failures.add(1);
                     // What counts is why the connection was lost, not what it was lost for.
                     let error = if let Error::Lost { cause, .. } = error { *cause } else { error };
                     // Once is enough for those who read the log; all the attempts are for those who look for a cause.
@@ -119,8 +128,8 @@ impl<P: Send + Sync> Supervisor<P> {
         }
     }
 
-    async fn connect<S: Session<Purpose = P>>(&self, session: &Arc<S>) -> Result<Handle> {
-        let connection = Handle::open(&self.address, &self.config, session.observer()).await?;
+    async fn connect<S: Session<Purpose = P>>(&self, session: &Arc<S>, meter: &Arc<ConnectionMeter>) -> Result<Handle> {
+        let connection = Handle::open(&self.address, &self.config, session.observer(), meter.clone()).await?;
         // A connection that can't be used, or isn't waited for any more, doesn't stay open.
         let mut guard = CloseOnDrop { connection: &connection, keep: false };
         connection.identify().await?;

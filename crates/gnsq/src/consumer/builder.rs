@@ -248,8 +248,8 @@ impl ConsumerBuilder {
         self
     }
 
-    /// For how long a connection may be without messages before others may use its share of `max_in_flight`.
-    /// Default: 10 s.
+    /// For how long what a connection had in flight at most counts as what it needs of `max_in_flight`. While some
+    /// connections could take more than their share, the others leave them all beyond that. Default: 10 s.
     pub fn low_ready_idle_timeout(mut self, timeout: Duration) -> Self {
         self.rdy.low_ready_idle_timeout = timeout;
         self

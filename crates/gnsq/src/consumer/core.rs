@@ -26,6 +26,7 @@ use crate::events::{HandlerError, MessageEvent, Signals};
 use crate::fleet::Board;
 use crate::message::{Load, Message};
 use crate::queue::Queue;
+use crate::telemetry::{ConnectionMeter, ConsumerMeter};
 
 pub(super) type RequeuePolicy = Arc<dyn Fn(&MessageEvent) -> Duration + Send + Sync>;
 
@@ -56,6 +57,7 @@ pub(super) struct Core {
     pub(super) queue: Queue,
     pub(super) signals: Signals,
     pub(super) counters: Counters,
+    pub(super) meter: ConsumerMeter,
     pub(super) max_in_flight: AtomicU32,
     /// What the messages in hand weigh, where that is limited.
     pub(super) load: Option<Arc<Load>>,
@@ -92,6 +94,7 @@ pub(super) struct Counters {
     pub(super) finished: AtomicU64,
     pub(super) requeued: AtomicU64,
     pub(super) retried: AtomicU64,
+    pub(super) deferred: AtomicU64,
     pub(super) expired: AtomicU64,
     pub(super) too_late: AtomicU64,
     pub(super) given_up: AtomicU64,
@@ -114,6 +117,7 @@ impl Core {
     ) -> Self {
         let changed = Arc::new(Notify::new());
         Self {
+            meter: ConsumerMeter::new(&settings.topics, &settings.channel),
             settings,
             queue: Queue::default(),
             signals: Signals::default(),
@@ -209,6 +213,10 @@ impl Session for Core {
 
     const WAITS: bool = true;
 
+    fn meter(&self, topic: &TopicName, nsqd: &Address) -> ConnectionMeter {
+        ConnectionMeter::of_consumer(topic, &self.settings.channel, nsqd)
+    }
+
     fn observer(self: &Arc<Self>) -> Arc<dyn Observer> {
         self.clone()
     }
@@ -250,7 +258,8 @@ impl Observer for Core {
     fn messages(&self, batch: &mut Vec<Message>) {
         self.counters.received.fetch_add(batch.len() as u64, Ordering::Relaxed);
         if let Some(rule) = &self.settings.deliver_at {
-            rule.defer_early(batch);
+            let deferred = rule.defer_early(batch) as u64;
+            self.counters.deferred.fetch_add(deferred, Ordering::Relaxed);
         }
         if let Some(load) = &self.load {
             for message in &mut *batch {

@@ -35,12 +35,13 @@ impl DeliverAt {
         Self { max_defer, deferred: Mutex::default(), warned: AtomicBool::new(false) }
     }
 
-    /// Requeues what isn't due yet, and leaves the rest in `batch`.
-    pub(super) fn defer_early(&self, batch: &mut Vec<Message>) {
+    /// Requeues what isn't due yet, and leaves the rest in `batch`. Returns how many messages weren't.
+    pub(super) fn defer_early(&self, batch: &mut Vec<Message>) -> usize {
         let now = SystemTime::now();
         if !batch.iter().any(|message| due(message).is_some_and(|due| due > now)) {
-            return;
+            return 0;
         }
+        let came = batch.len();
         for message in std::mem::take(batch) {
             let Some(delay) = self.delay(&message, now) else {
                 batch.push(message);
@@ -54,6 +55,7 @@ impl DeliverAt {
                 tracing::debug!(%id, %error, "a message that is not due yet could not be deferred again");
             }
         }
+        came - batch.len()
     }
 
     /// How often the message was attempted, without the deliveries that only deferred it again.

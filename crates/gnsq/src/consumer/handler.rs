@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use gnsq_proto::MessageId;
 use tokio::task::JoinSet;
 
 use super::Consumer;
 use super::core::Core;
 use super::inlet::Inlet;
 use super::report::ShutdownReport;
+use crate::connection::Handle;
 use crate::events::{ExceptionEvent, HandlerError, MessageEvent};
 use crate::message::{Lender, Message, Verdict};
 
@@ -109,8 +111,9 @@ where
         let (id, attempts) = (message.id(), core.attempts(&message));
         let loan = lender.lend(&mut message);
         let delay = |event: Option<&MessageEvent>| core.requeue_delay(attempts, event);
-        let verdict = attempt(&core, &*handler, message, delay).await;
+        let verdict = attempt(&core, loan.connection(), &*handler, message, attempts, delay).await;
         let now = Instant::now();
+        loan.connection().meter().handler.record_time(inlet.handed_out(), now);
         inlet.set_now(now);
         if let Err(error) = loan.settle(verdict, now) {
             tracing::warn!(%id, %error, "a handled message could not be answered");
@@ -118,11 +121,13 @@ where
     }
 }
 
-/// Calls `handler` once, and tells who listens when it fails. Unless the handler asks for a `delay`, it is the given one.
+/// Calls `handler` once, and tells who listens when it fails. Unless the handler asks for a delay, it is the given one.
 pub(super) async fn attempt<H, F, E>(
     core: &Core,
+    connection: &Handle,
     handler: &H,
     message: Message,
+    attempts: u16,
     delay: impl FnOnce(Option<&MessageEvent>) -> Duration,
 ) -> Verdict
 where
@@ -138,26 +143,43 @@ where
         Ok(Err(error)) => error.into(),
         Err(panic) => panic_text(&*panic).into(),
     };
-    let asked = error.downcast_ref::<Requeue>();
-    let verdict = Verdict::Requeue {
-        delay: asked.and_then(|asked| asked.delay).unwrap_or_else(|| delay(event.as_ref())),
-        backoff: !asked.is_some_and(|asked| asked.neutral),
-    };
-    failed(core, id, event, error);
+    let verdict = verdict(&error, || delay(event.as_ref()));
+    failed(core, connection, id, attempts, event, error);
     verdict
 }
 
-fn failed(core: &Core, id: gnsq_proto::MessageId, event: Option<MessageEvent>, error: HandlerError) {
+/// What becomes of a message whose handler has failed.
+pub(super) fn requeue(core: &Core, attempts: u16, message: Option<&MessageEvent>, error: &HandlerError) -> Verdict {
+    verdict(error, || core.requeue_delay(attempts, message))
+}
+
+fn verdict(error: &HandlerError, delay: impl FnOnce() -> Duration) -> Verdict {
+    let asked = error.downcast_ref::<Requeue>();
+    Verdict::Requeue {
+        delay: asked.and_then(|asked| asked.delay).unwrap_or_else(delay),
+        backoff: !asked.is_some_and(|asked| asked.neutral),
+    }
+}
+
+fn failed(
+    core: &Core,
+    connection: &Handle,
+    id: MessageId,
+    attempts: u16,
+    event: Option<MessageEvent>,
+    error: HandlerError,
+) {
     if error.is::<Requeue>() {
         return;
     }
-    tracing::warn!(%id, %error, "the handler failed, the message will be tried again");
+    connection.meter().handler_failures.add(1);
+    tracing::warn!(%id, attempts, %error, "the handler failed, the message will be tried again");
     if let Some(message) = event {
         core.signals.on_exception.emit(|| ExceptionEvent { message, error: Arc::new(error) });
     }
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("the handler panicked: {}", text.unwrap_or("no text"))
 }

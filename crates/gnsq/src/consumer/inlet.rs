@@ -23,12 +23,13 @@ pub(crate) struct Inlet {
     touches: bool,
     /// The time, while nothing has been waited for since it was read: the clock is no small part of a message's cost.
     now: Option<Instant>,
+    handed_out: Instant,
 }
 
 impl Inlet {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        let touches = core.settings.auto_touch;
-        Self { core, place: Place::default(), giving_up: None, touches, now: None }
+        let (touches, handed_out) = (core.settings.auto_touch, Instant::now());
+        Self { core, place: Place::default(), giving_up: None, touches, now: None, handed_out }
     }
 
     /// One that has messages touched from here on, whatever the option says.
@@ -37,7 +38,7 @@ impl Inlet {
     }
 
     /// The next message; `None` when the consumer has shut down.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         loop {
             if let Some(giving_up) = &mut self.giving_up {
                 ready!(giving_up.as_mut().poll(cx));
@@ -66,8 +67,14 @@ impl Inlet {
             if self.touches {
                 self.core.touching.keep(&mut message, now);
             }
+            self.handed_out = now;
             return Poll::Ready(Some(message));
         }
+    }
+
+    /// When the last message was handed out.
+    pub(super) fn handed_out(&self) -> Instant {
+        self.handed_out
     }
 
     /// Tells the time to the call of [`next`](Self::next) that follows at once.
@@ -76,7 +83,6 @@ impl Inlet {
     }
 
     /// No longer waits for a message, if it did. What it is giving up it goes on with at the next call.
-    #[cfg(feature = "blocking")]
     pub(crate) fn leave(&mut self) {
         self.place.leave();
     }
@@ -129,6 +135,7 @@ pub(super) async fn consent(core: &Core, message: &Message, attempts: u16) -> Re
         Ok(()) => {
             tracing::warn!(%id, attempts, "giving up on a message");
             core.counters.given_up.fetch_add(1, Ordering::Relaxed);
+            message.connection().meter().given_up.add(1);
             Ok(())
         }
         Err(error) => {

@@ -111,6 +111,7 @@ impl Manager {
         let phase = self.backoff.phase();
         self.core.probing.store(phase == Phase::Probing, Ordering::Relaxed);
         self.core.backing_off.store(phase != Phase::Running, Ordering::Relaxed);
+        self.core.meter.backing_off.set((phase != Phase::Running).into());
         self.plan.set_demand(phase);
         self.plan.set_paused(self.core.paused.load(Ordering::Relaxed));
         self.plan.set_max_in_flight(self.core.allowed());

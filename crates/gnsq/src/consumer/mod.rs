@@ -1,5 +1,6 @@
 //! Consuming a channel from any number of nsqds.
 
+mod batch;
 mod builder;
 mod core;
 mod deliver_at;
@@ -22,7 +23,9 @@ use std::time::Duration;
 use std::time::Instant;
 
 use futures_util::Stream;
+use tokio_util::sync::DropGuard;
 
+pub use self::batch::BatchOutcome;
 pub use self::builder::ConsumerBuilder;
 use self::core::Core;
 pub(crate) use self::deliver_at::whole_millis;
@@ -30,7 +33,7 @@ pub use self::handler::Requeue;
 pub(crate) use self::inlet::Inlet;
 pub use self::report::{ConsumerStats, ShutdownReport};
 use self::topics::Topics;
-use crate::connection::Handle;
+use crate::connection::{ConnectionStats, Handle};
 use crate::error::Error;
 #[cfg(feature = "blocking")]
 use crate::events::HandlerError;
@@ -73,6 +76,8 @@ use gnsq_proto::{ChannelName, TopicName};
 pub struct Consumer {
     inlet: Inlet,
     handle: ConsumerHandle,
+    /// Asks for a shutdown when dropped.
+    stop: DropGuard,
 }
 
 /// Steers a [`Consumer`] from anywhere. Clones are the same consumer's.
@@ -137,12 +142,18 @@ impl Consumer {
     }
 
     pub(crate) fn new(handle: ConsumerHandle) -> Self {
-        Self { inlet: handle.inlet(), handle }
+        let stop = handle.core.shutdown.requested.clone().drop_guard();
+        Self { inlet: handle.inlet(), handle, stop }
     }
 
     /// Steers this consumer from elsewhere.
     pub fn handle(&self) -> &ConsumerHandle {
         &self.handle
+    }
+
+    /// The way in which its messages are taken, with what that has begun; the handle, and what shuts it down when dropped.
+    pub(crate) fn into_parts(self) -> (Inlet, ConsumerHandle, DropGuard) {
+        (self.inlet, self.handle, self.stop)
     }
 
     fn core(&self) -> &Arc<Core> {
@@ -166,12 +177,6 @@ impl fmt::Debug for Consumer {
             .field("channel", &settings.channel)
             .field("stats", &self.handle.stats())
             .finish_non_exhaustive()
-    }
-}
-
-impl Drop for Consumer {
-    fn drop(&mut self) {
-        self.handle.request_shutdown();
     }
 }
 
@@ -251,10 +256,17 @@ impl ConsumerHandle {
             finished: counters.finished.load(Ordering::Relaxed),
             requeued: counters.requeued.load(Ordering::Relaxed),
             retried: counters.retried.load(Ordering::Relaxed),
+            deferred: counters.deferred.load(Ordering::Relaxed),
             expired: counters.expired.load(Ordering::Relaxed),
             too_late: counters.too_late.load(Ordering::Relaxed),
             given_up: counters.given_up.load(Ordering::Relaxed),
         }
+    }
+
+    /// Each connection, at this moment.
+    pub fn connections(&self) -> Vec<ConnectionStats> {
+        let connections = self.core.connections().clone();
+        connections.iter().map(Handle::stats).collect()
     }
 
     /// What happens, as it happens.
@@ -262,9 +274,19 @@ impl ConsumerHandle {
         &self.core.signals
     }
 
+    /// The channel that messages are taken from.
+    pub fn channel(&self) -> &ChannelName {
+        &self.core.settings.channel
+    }
+
     /// A way to take messages out, beside others.
     pub(crate) fn inlet(&self) -> Inlet {
         Inlet::new(self.core.clone())
+    }
+
+    /// Waits until a shutdown is asked for.
+    pub(crate) async fn shutdown_requested(&self) {
+        self.core.shutdown.requested.cancelled().await;
     }
 
     /// How many handlers run at once, and how long a shutdown waits for them.

@@ -1,6 +1,7 @@
 //! Which topics a consumer takes messages of.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use gnsq_proto::TopicName;
 
@@ -86,6 +87,19 @@ impl Question for Topics {
             }
         }
         Ok(found)
+    }
+}
+
+impl fmt::Display for Topics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(topics) => {
+                let names: Vec<_> = topics.iter().map(TopicName::as_str).collect();
+                f.write_str(&names.join(","))
+            }
+            #[cfg(feature = "http")]
+            Self::Matching(pattern) => f.write_str(pattern.as_str()),
+        }
     }
 }
 

@@ -27,7 +27,6 @@ pub(crate) use self::discovery::Discovery;
 #[cfg(feature = "http")]
 pub(crate) use self::options::{LookupdOptions, lookupd_options};
 #[cfg(feature = "http")]
-#[allow(unused_imports, reason = "producers are to find their nsqds with it")]
 pub(crate) use self::question::{Nodes, Nsqd, Question, usable_address};
 use crate::address::Address;
 use crate::config::ConnectionConfig;

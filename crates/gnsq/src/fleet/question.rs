@@ -18,7 +18,6 @@ pub(crate) trait Question: Send + Sync + 'static {
 
 /// Which nsqds there are, to publish to.
 #[derive(Debug)]
-#[allow(dead_code, reason = "producers are to find their nsqds with it")]
 pub(crate) struct Nodes;
 
 /// An nsqd to publish to.

@@ -44,6 +44,10 @@ impl Held {
         self.frame.id
     }
 
+    pub(crate) fn connection(&self) -> &Handle {
+        &self.connection
+    }
+
     /// Whether a handler has answered the message itself, or detached it.
     pub(crate) fn is_settled(&self) -> bool {
         self.life.is_settled()

@@ -63,6 +63,19 @@ pub(crate) struct Loan<'a> {
 }
 
 impl Loan<'_> {
+    pub(crate) fn id(&self) -> MessageId {
+        self.id
+    }
+
+    /// Whether the message is still to be answered by the one who lent it.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.life.detached.load(Ordering::Relaxed) && !self.life.answered.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn connection(&self) -> &Handle {
+        self.connection
+    }
+
     /// Answers the message as its handler decided, unless it answered or detached it itself.
     pub(crate) fn settle(mut self, verdict: Verdict, now: Instant) -> Result<()> {
         self.settled = true;

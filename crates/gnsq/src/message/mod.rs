@@ -17,7 +17,7 @@ use bytes::Bytes;
 use gnsq_proto::{MessageFrame, MessageId, TopicName};
 
 pub(crate) use self::held::Held;
-pub(crate) use self::lending::Lender;
+pub(crate) use self::lending::{Lender, Loan};
 use self::lifetime::Lifetime;
 pub(crate) use self::lifetime::{Times, Verdict};
 pub(crate) use self::touching::Pulse;
@@ -162,6 +162,10 @@ impl Message {
 
     pub(crate) fn expired_at(&self, now: Instant) -> bool {
         self.life().is_over(&self.connection, now)
+    }
+
+    pub(crate) fn connection(&self) -> &Handle {
+        &self.connection
     }
 
     pub(crate) fn frame(&self) -> &MessageFrame {

@@ -3,24 +3,40 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gnsq_proto::PublishLimits;
 use tokio_util::sync::CancellationToken;
 
 use super::Producer;
+use super::options::LONGEST;
 use super::pool::Pool;
+use super::routing::Routing;
 use crate::address::{Address, AddressList};
 use crate::config::{Batching, ConnectionConfig, security_options};
 use crate::error::{Error, Result};
+use crate::fleet::Fleet;
+#[cfg(feature = "http")]
+use crate::fleet::{Board, Discovery, LookupdOptions, Nodes, lookupd_options};
 use crate::runtime::Io;
 
-/// Which nsqd a publish goes to.
+/// What happens to a publish while no nsqd is connected. Whatever is chosen, it ends within its time limit, and what waits
+/// counts as [outstanding](ProducerBuilder::max_outstanding).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Routing {
-    /// One after the other.
+pub enum WhenDisconnected {
+    /// It waits for a connection.
     #[default]
-    RoundRobin,
-    /// The first that is connected, in the order given: the others are spares.
-    FirstHealthy,
+    Wait,
+    /// It fails at once, with [`Error::NoConnections`]. Also before the first connection: await
+    /// [`ready`](Producer::ready) after the start.
+    FailFast,
+    /// It waits as one of so many; what comes beyond fails at once, with [`Error::BufferFull`].
+    Buffer {
+        /// How many messages may wait, at most [`max_outstanding`](ProducerBuilder::max_outstanding).
+        messages: usize,
+        /// How many bytes they may have, at most
+        /// [`max_outstanding_bytes`](ProducerBuilder::max_outstanding_bytes).
+        bytes: usize,
+    },
 }
 
 /// Makes a [`Producer`].
@@ -28,40 +44,52 @@ pub enum Routing {
 #[must_use = "a builder does nothing until built"]
 pub struct ProducerBuilder {
     addresses: AddressList,
+    #[cfg(feature = "http")]
+    lookupds: LookupdOptions,
     io: Io,
+    connection: ConnectionConfig,
+    max_reconnect_delay: Duration,
+    batching: bool,
+    batch_messages: usize,
+    batch_bytes: usize,
     settings: Settings,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
-    pub(super) connection: ConnectionConfig,
+    pub(super) limits: PublishLimits,
     pub(super) routing: Routing,
+    pub(super) when_disconnected: WhenDisconnected,
     pub(super) publish_timeout: Duration,
     pub(super) retry_unknown: bool,
-    pub(super) max_reconnect_delay: Duration,
+    pub(super) stall_timeout: Option<Duration>,
+    pub(super) breaker_failures: u32,
     pub(super) max_outstanding: u32,
     pub(super) max_outstanding_bytes: u32,
-    batching: bool,
-    batch_messages: usize,
-    batch_bytes: usize,
 }
 
 impl ProducerBuilder {
     pub(super) fn new() -> Self {
         Self {
             addresses: AddressList::default(),
+            #[cfg(feature = "http")]
+            lookupds: LookupdOptions::default(),
             io: Io::Current,
+            connection: ConnectionConfig::new(),
+            max_reconnect_delay: Duration::from_secs(15),
+            batching: true,
+            batch_messages: 1000,
+            batch_bytes: 1024 * 1024,
             settings: Settings {
-                connection: ConnectionConfig::new(),
+                limits: PublishLimits::default(),
                 routing: Routing::default(),
+                when_disconnected: WhenDisconnected::default(),
                 publish_timeout: Duration::from_secs(30),
                 retry_unknown: false,
-                max_reconnect_delay: Duration::from_secs(15),
+                stall_timeout: Some(Duration::from_secs(5)),
+                breaker_failures: 3,
                 max_outstanding: 10_000,
                 max_outstanding_bytes: 64 * 1024 * 1024,
-                batching: true,
-                batch_messages: 1000,
-                batch_bytes: 1024 * 1024,
             },
         }
     }
@@ -83,13 +111,16 @@ impl ProducerBuilder {
         addresses.into_iter().fold(self, Self::nsqd)
     }
 
+    #[cfg(feature = "http")]
+    lookupd_options!(lookupds);
+
     /// The options of each connection.
     pub fn connection(mut self, config: ConnectionConfig) -> Self {
-        self.settings.connection = config;
+        self.connection = config;
         self
     }
 
-    security_options!(settings.connection);
+    security_options!(connection);
 
     /// Which nsqd a publish goes to. Default: round robin.
     pub fn routing(mut self, routing: Routing) -> Self {
@@ -110,10 +141,31 @@ impl ProducerBuilder {
         self
     }
 
+    /// What happens to a publish while no nsqd is connected. Default: it waits for one.
+    pub fn when_disconnected(mut self, policy: WhenDisconnected) -> Self {
+        self.settings.when_disconnected = policy;
+        self
+    }
+
+    /// An nsqd that owes answers and has given none for so long is left out while others can be used, until it gives one
+    /// or is connected anew. `None`: none is. Default: 5 s.
+    pub fn stall_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.settings.stall_timeout = timeout.into();
+        self
+    }
+
+    /// An nsqd is left out while others can be used when so many of its connections in a row were lost with publishes
+    /// on them, or ended by an error that is its own, such as `E_PUB_FAILED`. It is left out for 1 s, then longer, up
+    /// to 30 s; after that one publish tries it. 0: none is. Default: 3.
+    pub fn breaker_failures(mut self, failures: u32) -> Self {
+        self.settings.breaker_failures = failures;
+        self
+    }
+
     /// The longest delay before another attempt to connect; the delays grow exponentially from 0.05 to 0.15 s, with full
     /// jitter. Default: 15 s.
     pub fn max_reconnect_delay(mut self, delay: Duration) -> Self {
-        self.settings.max_reconnect_delay = delay;
+        self.max_reconnect_delay = delay;
         self
     }
 
@@ -135,20 +187,20 @@ impl ProducerBuilder {
     /// Each keeps its own outcome. nsqd takes the messages of a command one by one: should its disk fail in between,
     /// the [outcome](Error::outcome_unknown) of all of them is unknown.
     pub fn batching(mut self, batching: bool) -> Self {
-        self.settings.batching = batching;
+        self.batching = batching;
         self
     }
 
     /// How many messages may share a command; so many go out without waiting for an answer. Default: 1000.
     pub fn batch_messages(mut self, count: usize) -> Self {
-        self.settings.batch_messages = count;
+        self.batch_messages = count;
         self
     }
 
     /// How many bytes the messages that share a command may have, each counting 4 more; so many go out without waiting for
     /// an answer. Never more than [`max_body_size`](ConnectionConfig::max_body_size). Default: 1 MiB.
     pub fn batch_bytes(mut self, bytes: usize) -> Self {
-        self.settings.batch_bytes = bytes;
+        self.batch_bytes = bytes;
         self
     }
 
@@ -170,12 +222,47 @@ impl ProducerBuilder {
     ///
     /// [`Error::Address`] or [`Error::Option`] for what can't be used; no address is one such thing.
     pub fn build(mut self) -> Result<Producer> {
-        self.settings.connection.prepare()?;
+        self.connection.prepare()?;
+        self.check()?;
+        let bytes = self.batch_bytes.min(self.connection.limits.max_body_size);
+        self.connection.batching = self.batching.then_some(Batching { messages: self.batch_messages, bytes });
+        self.settings.limits = self.connection.limits;
+
+        let runtime = self.io.handle()?;
+        let stop = CancellationToken::new();
+        let addresses = self.addresses.into_vec();
+        let pool = Arc::new(Pool::new(self.settings, &addresses, stop.clone()));
+        let mut fleet =
+            Fleet::new(pool.clone(), self.connection, self.max_reconnect_delay, runtime.clone(), stop.clone());
+        for address in addresses {
+            fleet.add((), address);
+        }
+        #[cfg(feature = "http")]
+        if !self.lookupds.is_empty() {
+            let (token, told) = (stop.clone(), pool.clone());
+            let board = Arc::new(Board::default());
+            let known = board.subscribe();
+            let discovery = Discovery::new(Nodes, self.lookupds, board);
+            let posted = move || told.found(&known.borrow().found);
+            pool.tasks.spawn_on(discovery.run(token, posted), &runtime);
+        }
+        pool.tasks.spawn_on(keep(fleet, pool.clone()), &runtime);
+        pool.tasks.close();
+        Ok(Producer { pool, _stop: Arc::new(stop.drop_guard()) })
+    }
+
+    fn check(&self) -> Result<()> {
         let addresses = self.addresses.check()?;
         let refuse = |option, reason: &str| Err(Error::Option { option, reason: reason.to_owned() });
         let settings = &self.settings;
-        if addresses.is_empty() {
-            return refuse("nsqd", "name at least one nsqd");
+        #[cfg(feature = "http")]
+        self.lookupds.check()?;
+        #[cfg(feature = "http")]
+        let found = !self.lookupds.is_empty();
+        #[cfg(not(feature = "http"))]
+        let found = false;
+        if addresses.is_empty() && !found {
+            return refuse("nsqd", "name at least one nsqd or nsqlookupd");
         }
         if settings.publish_timeout.is_zero() || settings.publish_timeout > LONGEST {
             return refuse("publish_timeout", "give more than 0 and at most 1 day");
@@ -186,24 +273,38 @@ impl ProducerBuilder {
         if settings.max_outstanding_bytes == 0 || settings.max_outstanding_bytes > MAX_PERMITS {
             return refuse("max_outstanding_bytes", "give 1 to 268,435,455");
         }
-        if settings.batch_messages < 2 {
+        if self.batch_messages < 2 {
             return refuse("batch_messages", "give 2 or more, or turn batching off");
         }
-        if settings.batch_bytes == 0 {
+        if self.batch_bytes == 0 {
             return refuse("batch_bytes", "give more than 0, or turn batching off");
         }
-        let bytes = settings.batch_bytes.min(settings.connection.limits.max_body_size);
-        self.settings.connection.batching =
-            settings.batching.then_some(Batching { messages: settings.batch_messages, bytes });
-        let runtime = self.io.handle()?;
-        let stop = CancellationToken::new();
-        let pool = Pool::start(self.addresses.into_vec(), self.settings, &runtime, stop.clone());
-        Ok(Producer { pool, _stop: Arc::new(stop.drop_guard()) })
+        if settings.stall_timeout.is_some_and(|timeout| timeout.is_zero() || timeout > LONGEST) {
+            return refuse("stall_timeout", "give more than 0 and at most 1 day, or None");
+        }
+        if let WhenDisconnected::Buffer { messages, bytes } = settings.when_disconnected {
+            if messages == 0 || messages > settings.max_outstanding as usize {
+                return refuse("when_disconnected", "buffer 1 message to max_outstanding");
+            }
+            if bytes == 0 || bytes > settings.max_outstanding_bytes as usize {
+                return refuse("when_disconnected", "buffer 1 byte to max_outstanding_bytes");
+            }
+        }
+        Ok(())
     }
 }
 
-/// Keeps sums of times from overflowing.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// The producer's own task: connects to the nsqds that are found, and gives those up that have vanished.
+async fn keep(mut fleet: Fleet<Pool>, pool: Arc<Pool>) {
+    while pool.stop.run_until_cancelled(pool.attention.notified()).await.is_some() {
+        #[cfg(feature = "http")]
+        if let Some(found) = pool.take_found() {
+            fleet.follow(&found.into_iter().map(|address| ((), address)).collect());
+        }
+        fleet.leave_vanished();
+    }
+    fleet.stop().await;
+}
 
 /// A 32-bit system's semaphore has no more.
 const MAX_PERMITS: u32 = u32::MAX >> 4;

@@ -1,17 +1,30 @@
 //! Publishing to any number of nsqds.
 
+mod breaker;
 mod builder;
+mod member;
+mod options;
+mod parking;
 mod pool;
 mod publish_at;
+mod report;
+mod routing;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use gnsq_proto::TopicName;
+use gnsq_proto::{ErrorCode, TopicName};
 
-pub use self::builder::{ProducerBuilder, Routing};
+pub use self::breaker::BreakerState;
+pub use self::builder::{ProducerBuilder, WhenDisconnected};
+pub use self::options::PublishOptions;
+use self::parking::Pending;
 use self::pool::Pool;
+pub use self::report::{CloseReport, NsqdStats, ProducerStats, Undelivered};
+pub use self::routing::Routing;
+use crate::connection::publish::messages;
 use crate::connection::{Failure, Op, Publish, Undone};
 use crate::error::{Error, Result};
 use crate::events::Signals;
@@ -21,20 +34,27 @@ use crate::time_limit::TimeLimit;
 /// Publishes messages to one or several nsqds, from any number of tasks at once.
 ///
 /// A publish ends exactly once: with nsqd's confirmation or an [`Error`], within its time limit (30 s by default).
-/// Publishes share connections and don't wait for each other's answers. What surely was not carried out, since an
-/// nsqd was gone before it left or refused to store it, goes to another nsqd within the time limit. What was sent to
-/// an nsqd that then vanished is [unknown](Error::outcome_unknown), and isn't sent again unless
+/// Publishes share connections and don't wait for each other's answers; messages that are published to one topic at the
+/// same time [share a command](ProducerBuilder::batching), and keep their own outcomes. What surely was not carried
+/// out, since an nsqd was gone before it left or refused to store it, goes to another nsqd within the time limit. What
+/// was sent to an nsqd that then vanished is [unknown](Error::outcome_unknown), and isn't sent again unless
 /// [chosen](ProducerBuilder::retry_unknown).
 ///
+/// nsqds are named, or [found through nsqlookupd](ProducerBuilder::lookupd). Which of them a publish goes to,
+/// [`Routing`] says; one that [fails](ProducerBuilder::breaker_failures) or
+/// [keeps silent](ProducerBuilder::stall_timeout) is left out while others can be used. What happens while none is
+/// connected, [`WhenDisconnected`] says.
+///
 /// Clones are the same producer. Connections close when the last one is dropped; [`close`](Self::close) also waits
-/// for what is outstanding.
+/// for what is outstanding, and tells what was not delivered.
 ///
 /// ```no_run
 /// # async fn example() -> gnsq::Result<()> {
 /// let producer = gnsq::Producer::builder().nsqd("127.0.0.1:4150").build()?;
 /// producer.publish("orders", "first").await?;
 /// producer.multipublish("orders", ["second", "third"]).await?;
-/// producer.close().await;
+/// let report = producer.close().await;
+/// assert!(report.undelivered.is_empty());
 /// # Ok(())
 /// # }
 /// ```
@@ -56,17 +76,36 @@ impl Producer {
     /// # Errors
     ///
     /// [`Error::Name`] and [`Error::Limit`]: refused, nothing was sent. [`Error::NoConnections`] and
-    /// [`Error::Timeout`]: the time limit has passed. [`Error::Refused`]: nsqd's own error. [`Error::Lost`]: the
-    /// connection ended before the answer. [`Error::Closed`]: this producer was closed.
+    /// [`Error::Timeout`]: the time limit has passed. [`Error::BufferFull`]: no nsqd is connected, and too many publishes
+    /// [wait](WhenDisconnected) for one. [`Error::Refused`]: nsqd's own error. [`Error::Lost`]: the connection ended
+    /// before the answer. [`Error::Closed`]: this producer was closed.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives the answer up, not the message: it may have been sent, or still be.
+    /// Dropping the future gives the answer up, not the message: it may have been sent, or still be. Nothing else is
+    /// touched by it.
     pub async fn publish<T>(&self, topic: T, body: impl Into<Bytes>) -> Result<()>
     where
         T: TryInto<TopicName, Error: Into<Error>>,
     {
-        self.send(Outbound::message(&self.pool.settings.connection.limits, topic, body)?).await
+        self.publish_with(topic, body, PublishOptions::new()).await
+    }
+
+    /// Publishes one message with options of its own: a key, a delay, a time limit.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish), and [`Error::Option`].
+    pub async fn publish_with<T>(&self, topic: T, body: impl Into<Bytes>, options: PublishOptions) -> Result<()>
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+    {
+        let limits = &self.pool.settings.limits;
+        let outbound = match options.delay {
+            None => Outbound::message(limits, topic, body)?,
+            Some(delay) => Outbound::deferred(limits, topic, body, delay)?,
+        };
+        self.send(outbound, &options).await
     }
 
     /// Publishes one message that nsqd delivers after `delay` (whole milliseconds, at most nsqd's
@@ -79,7 +118,7 @@ impl Producer {
     where
         T: TryInto<TopicName, Error: Into<Error>>,
     {
-        self.send(Outbound::deferred(&self.pool.settings.connection.limits, topic, body, delay)?).await
+        self.publish_with(topic, body, PublishOptions::new().delay(delay)).await
     }
 
     /// Publishes several messages to one topic with one command; returns when nsqd has confirmed them.
@@ -94,7 +133,29 @@ impl Producer {
         T: TryInto<TopicName, Error: Into<Error>>,
         B: Into<Bytes>,
     {
-        self.send(Outbound::batch(&self.pool.settings.connection.limits, topic, bodies)?).await
+        self.multipublish_with(topic, bodies, PublishOptions::new()).await
+    }
+
+    /// Publishes several messages with options of their own: a key, a time limit.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish), and [`Error::Option`]: a delay is one that can't be had.
+    pub async fn multipublish_with<T, B>(
+        &self,
+        topic: T,
+        bodies: impl IntoIterator<Item = B>,
+        options: PublishOptions,
+    ) -> Result<()>
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+        B: Into<Bytes>,
+    {
+        if options.delay.is_some() {
+            let reason = "nsqd defers no several messages at once: publish each by itself".to_owned();
+            return Err(Error::Option { option: "delay", reason });
+        }
+        self.send(Outbound::batch(&self.pool.settings.limits, topic, bodies)?, &options).await
     }
 
     /// Waits until an nsqd is connected.
@@ -103,17 +164,36 @@ impl Producer {
     ///
     /// [`Error::NoConnections`] when none is within the time limit of a publish, with the last failure.
     pub async fn ready(&self) -> Result<()> {
-        let deadline = Instant::now() + self.pool.settings.publish_timeout;
-        self.pool.pick(deadline).await.map(drop)
+        self.pool.ready(TimeLimit::new(Instant::now(), self.pool.settings.publish_timeout)).await
     }
 
-    /// Waits until nothing is outstanding, at most for the time limit of a publish, then closes the connections.
-    /// A publish after it ends with [`Error::Closed`].
-    pub async fn close(&self) {
-        self.pool.close().await;
+    /// Waits until every publish that was begun before the call has its outcome, also those whose futures were dropped.
+    /// It says nothing of what the outcomes are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FlushTimeout`] when it takes longer than a publish may.
+    pub async fn flush(&self) -> Result<()> {
+        let after = self.pool.settings.publish_timeout;
+        let settled = tokio::time::timeout(after, self.pool.budget.settled()).await;
+        settled.map_err(|_| Error::FlushTimeout { after, outstanding: self.pool.budget.begun() })
     }
 
-    /// How many publishes wait for their outcome.
+    /// Closes the connections, once nothing is outstanding, or the time limit of a publish has passed. Publishes that wait
+    /// for a connection or for room end at once, and those after it, all with [`Error::Closed`].
+    ///
+    /// Returns what was not delivered; the futures of those publishes get the same errors. A second call returns nothing
+    /// of what the first has.
+    pub async fn close(&self) -> CloseReport {
+        self.pool.close().await
+    }
+
+    /// What has been done, and what is under way.
+    pub fn stats(&self) -> ProducerStats {
+        self.pool.stats()
+    }
+
+    /// How many publishes have been given room and have no outcome yet.
     pub fn outstanding(&self) -> usize {
         self.pool.budget.outstanding()
     }
@@ -128,65 +208,85 @@ impl Producer {
         &self.pool.signals
     }
 
-    async fn send(&self, outbound: Outbound) -> Result<()> {
+    async fn send(&self, outbound: Outbound, options: &PublishOptions) -> Result<()> {
+        options.check()?;
+        let began = Instant::now();
+        let messages = messages(&outbound.command) as u64;
         let mut unknown = None;
-        let outcome = self.attempt(outbound, &mut unknown).await;
-        match unknown {
+        let outcome = self.attempt(outbound, options, began, &mut unknown).await;
+        let outcome = match unknown {
             // The last attempt surely published nothing, but one before it may have.
             Some(earlier) => outcome.map_err(|last| if last.outcome_unknown() { last } else { earlier }),
             None => outcome,
+        };
+        if let Err(error) = &outcome {
+            let counters = &self.pool.counters;
+            let counter = if error.outcome_unknown() { &counters.unknown } else { &counters.failed };
+            counter.fetch_add(messages, Ordering::Relaxed);
         }
+        self.pool.meter.published(&outcome, began);
+        outcome
     }
 
     /// Tries until an nsqd has confirmed it, or nothing can be tried any more. An attempt before the last whose outcome is
     /// unknown leaves its error in `unknown`.
-    async fn attempt(&self, Outbound { mut command, size }: Outbound, unknown: &mut Option<Error>) -> Result<()> {
-        let settings = &self.pool.settings;
-        let limit = TimeLimit::new(Instant::now(), settings.publish_timeout);
+    async fn attempt(
+        &self,
+        Outbound { command, size }: Outbound,
+        options: &PublishOptions,
+        mut now: Instant,
+        unknown: &mut Option<Error>,
+    ) -> Result<()> {
+        let pool = &*self.pool;
+        if pool.is_closed() {
+            return Err(Error::Closed);
+        }
+        let limit = TimeLimit::new(now, options.timeout.unwrap_or(pool.settings.publish_timeout));
+        let permit = pool.budget.begin();
         let mut shares = true;
-        let mut permit = Some(self.pool.admit(size, limit.ends).await?);
+        let mut pending = pool.admit(Pending { command, permit, size, limit, key: options.key }).await?;
         loop {
-            let connection = self.pool.pick(limit.ends).await?;
-            let (publish, outcome) = Publish::new(command, shares, limit, permit.take());
-            if let Err(op) = connection.push(Op::Publish(publish)) {
-                self.pool.remove(&connection);
-                // It ended just now, and will leave the pool. The permit goes on to the next.
-                let Op::Publish(publish) = *op else { return Err(connection.end()) };
-                (command, permit) = publish.into_parts();
-                continue;
-            }
-            let undone = match outcome.await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(undone)) => undone,
-                // The connection's task answers or fails everything it holds; this is its own end.
-                Err(_) => Undone { failure: Failure::Unknown(connection.ended().await), command: None, permit: None },
+            let (connection, Pending { command, permit, .. }) = pool.connection(pending, now).await?;
+            let (publish, outcome) = Publish::new(command, shares, limit, Some(permit));
+            let undone = match connection.push(Op::Publish(publish)) {
+                Ok(()) => match outcome.await {
+                    Ok(Ok(())) => return Ok(()),
+                    Ok(Err(undone)) => undone,
+                    // The connection's task answers or fails everything it holds; this is its own end.
+                    Err(_) => Undone::without(Failure::Unknown(connection.ended().await)),
+                },
+                // It ended just now.
+                Err(op) => op.undone(connection.end()),
             };
-            let again = match &undone.failure {
-                Failure::NotSent(_) => true,
-                Failure::RefusedTogether(_) => {
-                    shares = false;
-                    true
-                }
-                Failure::Refused(error) => {
-                    error.code().is_retryable()
-                        && (settings.retry_unknown || *error.code() != gnsq_proto::ErrorCode::MpubFailed)
-                }
-                Failure::Unknown(_) => settings.retry_unknown,
-                Failure::TimedOut { .. } | Failure::State(_) => false,
-            };
+            let again = self.is_to_be_tried_again(&undone.failure);
+            shares &= !matches!(undone.failure, Failure::RefusedTogether(_));
             let error = connection.error(undone.failure, limit.after);
-            let (Some(again), true) =
-                (undone.command, again && !limit.is_over(Instant::now()) && !self.pool.is_closed())
-            else {
+            let (Some(command), Some(permit)) = (undone.command, undone.permit) else { return Err(error) };
+            now = Instant::now();
+            if pool.is_closed() {
+                pool.keep(command, error.clone());
                 return Err(error);
-            };
-            (command, permit) = (again, undone.permit);
+            }
+            if !again || limit.is_over(now) {
+                return Err(error);
+            }
             tracing::debug!(nsqd = %connection.address(), %error, "publishing elsewhere");
             if error.outcome_unknown() {
                 *unknown = Some(error);
             }
-            // The connection is about to leave the pool, but may not have yet.
-            self.pool.remove(&connection);
+            pending = Pending { command, permit, size, limit, key: options.key };
+        }
+    }
+
+    fn is_to_be_tried_again(&self, failure: &Failure) -> bool {
+        let retry_unknown = self.pool.settings.retry_unknown;
+        match failure {
+            Failure::NotSent(_) | Failure::RefusedTogether(_) => true,
+            Failure::Refused(error) => {
+                error.code().is_retryable() && (retry_unknown || *error.code() != ErrorCode::MpubFailed)
+            }
+            Failure::Unknown(_) => retry_unknown,
+            Failure::TimedOut { .. } | Failure::State(_) => false,
         }
     }
 }

@@ -42,7 +42,7 @@ impl Producer {
         let message = body.into().deliver_at(time).encode()?;
         match time.duration_since(SystemTime::now()) {
             Ok(remaining) if !remaining.is_zero() => {
-                let delay = whole_millis(remaining).min(self.pool.settings.connection.limits.max_defer);
+                let delay = whole_millis(remaining).min(self.pool.settings.limits.max_defer);
                 self.publish_deferred(topic, message, delay).await
             }
             _ => self.publish(topic, message).await,

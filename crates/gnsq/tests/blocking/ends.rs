@@ -27,13 +27,19 @@ fn a_producer_that_is_dropped_ends_what_is_in_the_background() {
 }
 
 #[test]
-fn a_close_waits_for_what_is_in_the_background() {
+fn flush_and_close_wait_for_what_is_in_the_background() {
     let server = Server::real();
     let producer = server.producer();
     let closing = producer.clone();
     within(move || {
+        producer.ready().unwrap();
+        for number in 0..500 {
+            drop(producer.publish_background(TOPIC, number.to_string()));
+        }
+        producer.flush().unwrap();
+        assert_eq!(producer.stats().published, 500);
         let pending: Vec<_> = (0..500).map(|number| producer.publish_background(TOPIC, number.to_string())).collect();
-        closing.close().unwrap();
+        assert!(closing.close().unwrap().undelivered.is_empty());
         for pending in pending {
             pending.wait().unwrap();
         }

@@ -1,9 +1,9 @@
 //! Publishes, one by one, many at once, and in the background.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use gnsq::blocking::Producer;
-use gnsq::{Error, Signals};
+use gnsq::{Error, PublishOptions, Signals};
 use gnsq_testkit::{DEADLINE, ScriptedPeer};
 
 use super::server::{Server, TOPIC, spawn, text, within};
@@ -21,10 +21,15 @@ fn every_way_to_publish_brings_its_messages() {
             let deferred = Instant::now();
             producer.publish_deferred(TOPIC, "deferred", Duration::from_millis(300)).unwrap();
             producer.publish_background(TOPIC, "background").wait().unwrap();
+            producer.publish_with(TOPIC, "with", PublishOptions::new().timeout(DEADLINE)).unwrap();
+            producer.multipublish_with(TOPIC, ["both"], PublishOptions::new().key("key")).unwrap();
+            producer.publish_at(TOPIC, "at once", SystemTime::UNIX_EPOCH).unwrap();
+            producer.flush().unwrap();
+            assert_eq!(producer.stats().published, 8);
             producer.close().unwrap();
             assert_eq!(producer.outstanding(), 0);
             let mut came = Vec::new();
-            for message in consumer.iter().take(5) {
+            for message in consumer.iter().take(8) {
                 let body = text(&message);
                 assert!(body != "deferred" || deferred.elapsed() >= Duration::from_millis(300));
                 message.finish().unwrap();
@@ -33,7 +38,9 @@ fn every_way_to_publish_brings_its_messages() {
             came.sort_unstable();
             came
         });
-        assert_eq!(came, ["background", "deferred", "one", "three", "two"]);
+        let bare = |body: &String| !body.contains("at once");
+        let bare: Vec<_> = came.iter().filter(|body| bare(body)).collect();
+        assert_eq!(bare, ["background", "both", "deferred", "one", "three", "two", "with"]);
         server.wait_until_empty();
     }
 }
@@ -78,6 +85,24 @@ fn sixteen_threads_publish_through_one_producer() {
         assert!(numbers.into_iter().eq(0..16 * EACH));
         server.wait_until_empty();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_thread_publishes_in_the_background_goes_out_in_order() {
+    let peer = ScriptedPeer::bind().await;
+    let builder = Producer::builder().nsqd(peer.address()).publish_timeout(DEADLINE);
+    let producer = builder.batching(false).build_blocking().unwrap();
+    let mut connection = peer.accept().await;
+    connection.handshake().await;
+    let ready = producer.clone();
+    tokio::task::spawn_blocking(move || ready.ready()).await.unwrap().unwrap();
+    let pending: Vec<_> = (0..1000).map(|number| producer.publish_background("t", number.to_string())).collect();
+    for number in 0..1000 {
+        assert_eq!(connection.expect_publish("t").await, number.to_string().as_bytes());
+        connection.send_response("OK").await;
+    }
+    let outcomes = move || pending.into_iter().try_for_each(gnsq::blocking::Pending::wait);
+    tokio::task::spawn_blocking(outcomes).await.unwrap().unwrap();
 }
 
 #[test]

@@ -118,5 +118,5 @@ pub(crate) fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
 }
 
 pub(crate) fn text(message: &Message) -> String {
-    String::from_utf8(message.body().to_vec()).unwrap()
+    String::from_utf8_lossy(message.body()).into_owned()
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use gnsq::envelope::{Envelope, EnvelopeError};
-use gnsq::{ConnectionConfig, Consumer, ConsumerBuilder, ConsumerHandle, Error, Message, Producer};
+use gnsq::{ConnectionConfig, Consumer, ConsumerBuilder, ConsumerHandle, Error, Io, Message, Producer};
 use gnsq_server::Clock;
 use gnsq_testkit::{PeerConnection, ScriptedPeer};
 use tokio::sync::mpsc;
@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::common::{
     ONE, TWO, event, expect_nothing_sent, identified, plain_consumer, ready, serve_shutdown, text, within,
 };
+use super::log::Log;
 
 const MAX_DEFER: Duration = Duration::from_secs(2);
 
@@ -103,6 +104,26 @@ async fn deferrals_count_against_no_attempt() {
     expect_nothing_sent(&mut peer).await;
     assert_eq!(consuming.handle.stats().given_up, 1);
     assert!(messages.try_recv().is_err());
+    end(peer, consuming).await;
+}
+
+#[tokio::test]
+async fn an_nsqd_that_defers_for_less_than_it_is_asked_is_told_of_once() {
+    let log = Log::default();
+    // The test's thread does the I/O too.
+    let _logging = tracing::subscriber::set_default(log.subscriber());
+    let peer = ScriptedPeer::bind().await;
+    let (consuming, _messages) = consume(plain_consumer(&[&peer]).max_in_flight(5).io(Io::Current));
+    let mut peer = ready(&peer, 5).await;
+    let now = SystemTime::now();
+    let body = Envelope::new("later").deliver_at(now + Duration::from_secs(3600)).encode().unwrap();
+    let published = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos().try_into().unwrap();
+    // A restart or two make no noise yet.
+    for (attempts, warnings) in [(3, 0), (100, 1), (101, 1)] {
+        peer.send_message(ONE, published, attempts, &body).await;
+        peer.expect_command(&format!("REQ {} 2000", text(ONE))).await;
+        assert_eq!(log.text().matches("--max-req-timeout").count(), warnings, "{}", log.text());
+    }
     end(peer, consuming).await;
 }
 
@@ -229,6 +250,27 @@ async fn a_chain_of_deferrals_ends_in_one_delivery_by_the_real_nsqd() {
     }
     assert!(messages.try_recv().is_err());
     let stats = consuming.handle.stats();
-    assert_eq!((stats.finished, stats.given_up, stats.requeued), (1, 0, u64::from(attempts) - 1));
+    let early = u64::from(attempts) - 1;
+    assert_eq!((stats.finished, stats.given_up, stats.requeued, stats.deferred), (1, 0, early, early));
     nsqd.wait_for_channel("t", "c", |channel| channel.deferred_count == 0 && channel.depth == 0).await;
+}
+
+#[tokio::test]
+async fn a_delay_that_the_real_nsqd_forgot_is_made_up_for() {
+    let mut nsqd = gnsq_testkit::Nsqd::start().await;
+    nsqd.create_channel("t", "c").await;
+    let producer = Producer::builder().nsqd(nsqd.tcp_address()).build().unwrap();
+    let due = SystemTime::now() + Duration::from_secs(8);
+    within(producer.publish_at("t", "body", due)).await.unwrap();
+    nsqd.wait_for_channel("t", "c", |channel| channel.deferred_count == 1).await;
+    nsqd.restart().await;
+    // Now nsqd takes it for due.
+    nsqd.wait_for_channel("t", "c", |channel| channel.depth == 1).await;
+    let builder = Consumer::builder("t", "c").nsqd(nsqd.tcp_address());
+    let (consuming, mut messages) = consume(builder);
+    let (message, delivered) = within(messages.recv()).await.unwrap();
+    assert!(delivered >= due, "{:?} too early", due.duration_since(delivered));
+    assert_eq!(message.envelope().unwrap().body, "body");
+    within(consuming.handle.shutdown()).await;
+    assert!(messages.try_recv().is_err());
 }

@@ -43,7 +43,8 @@ async fn batch(connection: &mut PeerConnection) -> Vec<String> {
     messages(&connection.expect_body().await)
 }
 
-fn messages(body: &[u8]) -> Vec<String> {
+/// The messages of an MPUB's body.
+pub(super) fn messages(body: &[u8]) -> Vec<String> {
     let size = |at: usize| u32::from_be_bytes(body[at..at + 4].try_into().unwrap()) as usize;
     let mut at = 4;
     let bodies: Vec<_> = (0..size(0))

@@ -5,8 +5,11 @@ mod common;
 
 mod answers;
 mod batching;
+mod cancel;
 mod connections;
 mod ends;
+mod health;
+mod policies;
 mod room;
 mod routing;
 

@@ -3,16 +3,22 @@
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
 
-use gnsq::{ConnectionConfig, Error, TlsConfig};
+use gnsq::{ConnectionConfig, Consumer, Error, Io, Producer, TlsConfig};
 use gnsq_testkit::{ScriptedPeer, identify_reply};
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
+use super::auth::secret;
+use super::auth_server::{AuthServer, everything_with_t};
 use super::certificates::Authority;
 use super::common::{reply_with, within};
-use super::server::Kind;
+use super::server::{Kind, with_both};
 use super::{LOCALHOST, connect, identify, last_failure};
+
+with_both! {
+    a_secret_is_in_no_log,
+}
 
 /// All events of this thread, of every level, as text.
 #[derive(Clone, Default)]
@@ -92,6 +98,26 @@ async fn a_certificate_that_is_not_trusted_is_warned_of_with_what_to_do() {
     assert!(text.contains("WARN") && text.contains("give its authority (ca_certificate_file)"), "{text}");
 }
 
+/// Not even at the finest level, whether it is taken or refused.
+async fn a_secret_is_in_no_log(kind: Kind) {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let server = AuthServer::refusing().await;
+    let nsqd = kind.nsqd().auth(&server).start().await;
+    let mut shown = format!("{:?}", last_failure(&nsqd, secret()).await);
+    server.grant(3600, &everything_with_t());
+    let producer = Producer::builder().nsqd(nsqd.address()).connection(secret()).io(Io::Current).build().unwrap();
+    let builder = Consumer::builder("t", "c").nsqd(nsqd.address()).connection(secret()).io(Io::Current);
+    write!(shown, "{producer:?} {builder:?}").unwrap();
+    let mut consumer = builder.build().unwrap();
+    within(producer.publish("t", "one")).await.unwrap();
+    within(consumer.recv()).await.unwrap().finish().unwrap();
+    within(consumer.handle().shutdown()).await;
+    within(producer.close()).await;
+    shown += &log.text();
+    assert!(log.text().contains("E_AUTH_FAILED") && !shown.contains("hunter2"), "{shown}");
+}
+
 #[tokio::test]
 async fn a_secret_is_told_nobody() {
     let log = Log::default();
@@ -99,7 +125,7 @@ async fn a_secret_is_told_nobody() {
     let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
     let tls = TlsConfig::new().client_key_pem(key.as_str());
     let mut shown = format!("{:?}", ConnectionConfig::new().auth_secret("hunter2").tls(tls.clone()));
-    let builder = gnsq::Producer::builder().nsqd("127.0.0.1:1").auth_secret("hunter2").tls(tls);
+    let builder = Producer::builder().nsqd("127.0.0.1:1").auth_secret("hunter2").tls(tls);
     write!(shown, "{builder:?} {:?}", builder.clone().build().unwrap_err()).unwrap();
 
     for (reply, answer) in [

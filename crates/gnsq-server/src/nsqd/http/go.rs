@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 /// A moment, in seconds since 1970, as `2026-11-22T08:17:14Z`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Utc(pub(super) i64);
@@ -13,28 +15,11 @@ pub(super) struct Span(pub(super) Duration);
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mut day, second) = (self.0.div_euclid(DAY), self.0.rem_euclid(DAY));
-        let mut year = 1970;
-        let days_of = |year: i64| if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) { 366 } else { 365 };
-        while day < 0 {
-            year -= 1;
-            day += days_of(year);
-        }
-        while day >= days_of(year) {
-            day -= days_of(year);
-            year += 1;
-        }
-        let february = days_of(year) - 337;
-        let mut month = 1;
-        for days in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-            if day < days {
-                break;
-            }
-            day -= days;
-            month += 1;
-        }
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        write!(f, "{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", day + 1)
+        // A clock that is thousands of years off tells a time without a date.
+        let Ok(time) = OffsetDateTime::from_unix_timestamp(self.0) else { return write!(f, "{}", self.0) };
+        let (year, month, day) = time.to_calendar_date();
+        let (hour, minute, second) = time.to_hms();
+        write!(f, "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", u8::from(month))
     }
 }
 
@@ -72,7 +57,6 @@ impl<T: fmt::Display> fmt::Display for Fraction<T> {
 }
 
 pub(super) const NANOS: i64 = 1_000_000_000;
-const DAY: i64 = 86_400;
 
 #[cfg(test)]
 mod tests {

@@ -24,6 +24,7 @@ use super::confirmations::Confirmations;
 use super::handle::Handle;
 use super::op::{Failure, Op};
 use super::read_size::ReadSize;
+use super::stats::Tally;
 use super::stream::Stream;
 use crate::error::Error;
 use crate::message::{Message, Times};
@@ -44,6 +45,7 @@ pub(super) struct Driver {
     repeated_since: Instant,
     /// Taken from the handle, to be done.
     ops: Vec<Op>,
+    tally: Tally,
     lanes: Lanes,
     /// No publish's time is over earlier than this. Kept as a bound, so that neither sending nor answering has to search.
     publishes_until: Option<Instant>,
@@ -84,6 +86,7 @@ impl Driver {
             repeated: 0,
             repeated_since: now,
             ops: Vec::new(),
+            tally: Tally::default(),
             lanes: Lanes::default(),
             publishes_until: None,
             batch: Vec::new(),
@@ -210,6 +213,9 @@ impl Driver {
                 if let Some(sent) = self.identify_sent.take() {
                     self.window.set_round_trip(now - sent);
                     if let Some(response) = self.protocol.identified() {
+                        for difference in response.differences(&shared.config.identify_request()) {
+                            tracing::info!(nsqd = %shared.address, %difference, "not granted as asked for");
+                        }
                         // Set once: a connection identifies once.
                         let _ = shared.identified.set(response.clone());
                     }
@@ -245,8 +251,9 @@ impl Driver {
         if self.batch.is_empty() {
             return;
         }
-        self.handle.set_last_message(now);
+        self.tally.received += self.batch.len() as u64;
         self.window.on_messages(now, count(self.batch.len()), count(self.protocol.in_flight()));
+        self.handle.set_last_message(now, self.window.facts());
         self.publish_counts();
         self.handle.tell_messages(&mut self.batch);
         self.batch.clear();
@@ -273,6 +280,7 @@ impl Driver {
         {
             self.most_ready = self.most_ready.max(ready);
             self.handle.shared().ready.store(ready, Ordering::Relaxed);
+            self.handle.meter().ready.set(ready);
         }
         if let Some(facts) = self.window.poll_report() {
             self.handle.shared().hungry.fetch_or(facts.hungry, Ordering::Relaxed);
@@ -327,10 +335,15 @@ impl Driver {
     }
 
     /// Tells the handles how many messages are in flight.
-    fn publish_counts(&self) {
+    fn publish_counts(&mut self) {
+        if let Some((read, written)) = self.stream.traffic() {
+            (self.tally.bytes_read, self.tally.bytes_written) = (read, written);
+        }
         let shared = self.handle.shared();
         let in_flight = count(self.protocol.in_flight());
         shared.in_flight.store(in_flight, Ordering::Relaxed);
+        self.handle.meter().in_flight.set(in_flight);
+        self.handle.counts().publish(self.tally);
         if in_flight == 0 && shared.draining.load(Ordering::Relaxed) && shared.draining.swap(false, Ordering::SeqCst) {
             shared.drained.notify_waiters();
         }

@@ -39,7 +39,7 @@ impl Driver {
     fn do_op(&mut self, op: Op, now: Instant) {
         let result = match op {
             Op::Finish(_) | Op::Requeue(..) | Op::Touch(_) => self.answer(&op, now),
-            Op::GiveBack(id) => self.protocol.give_back(id).map(drop),
+            Op::GiveBack(id) => self.protocol.give_back(id).map(|given| self.tally.requeued += u64::from(given)),
             Op::KeepAlive(id) if self.protocol.is_in_flight(id) => self.answer(&Op::Touch(id), now),
             Op::KeepAlive(_) => Ok(()),
             Op::Confirm(confirm) => {
@@ -70,7 +70,7 @@ impl Driver {
             }
             Op::Nop => self.protocol.nop(),
             Op::RequeueAll => {
-                self.protocol.requeue_all();
+                self.tally.requeued += self.protocol.requeue_all() as u64;
                 Ok(())
             }
             Op::Close => {
@@ -87,8 +87,10 @@ impl Driver {
     /// Tells nsqd what is to become of a message.
     fn answer(&mut self, op: &Op, now: Instant) -> Result<(), StateError> {
         match op {
-            Op::Finish(id) => self.protocol.finish(*id).map(drop),
-            Op::Requeue(id, delay) => self.protocol.requeue(*id, (*delay).min(LONGEST_DELAY)).map(drop),
+            Op::Finish(id) => self.protocol.finish(*id).map(|_| self.tally.finished += 1),
+            Op::Requeue(id, delay) => {
+                self.protocol.requeue(*id, (*delay).min(LONGEST_DELAY)).map(|_| self.tally.requeued += 1)
+            }
             Op::Touch(id) => self.protocol.touch(*id, now).map(drop),
             // Nothing else is an answer.
             _ => Ok(()),

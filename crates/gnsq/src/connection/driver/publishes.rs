@@ -48,10 +48,9 @@ impl Driver {
     pub(super) fn answered(&mut self, waiter: &Waiter, now: Instant) {
         let load = self.handle.load();
         load.answered(self.handle.nanos(now), self.protocol.outstanding() > 0);
-        let publishes = count(waiter.len());
-        if publishes > 0 {
-            load.remove_publishes(publishes);
-            load.add_confirmed(publishes);
+        if !matches!(waiter, Waiter::Ask(_)) {
+            load.remove_publishes(count(waiter.len()));
+            load.add_answered(waiter.messages() as u64);
         }
         if let Some((lane, messages)) = waiter.lane() {
             self.lanes.answered(lane, messages);
@@ -82,6 +81,7 @@ impl Driver {
         if publishes.is_empty() {
             return;
         }
+        self.handle.meter().batches.record_count(publishes.len());
         if publishes.len() > 1 {
             self.handle.observer().batched(publishes.len());
         }

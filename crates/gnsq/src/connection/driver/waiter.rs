@@ -71,6 +71,15 @@ impl Waiter {
         }
     }
 
+    /// How many messages they have.
+    pub(super) fn messages(&self) -> usize {
+        match self {
+            Self::Ask(_) => 0,
+            Self::One(publish, _) => publish.iter().map(Publish::messages).sum(),
+            Self::Together(together) => together.publishes.len(),
+        }
+    }
+
     pub(super) fn answer(self, answer: Bytes) {
         match self {
             Self::Ask(reply) => reply.answer(answer),

@@ -26,7 +26,11 @@ pub(super) enum Transport {
 impl Transport {
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, output: &mut impl Buf) -> Poll<io::Result<()>> {
         match self {
-            Self::Plain(socket) => send(socket, cx, output),
+            Self::Plain(socket) => {
+                ready!(send(socket, cx, output))?;
+                // A system's socket holds nothing back, but a dialer's may.
+                Pin::new(socket).poll_flush(cx)
+            }
             #[cfg(feature = "tls")]
             Self::Tls(stream) => {
                 ready!(send(&mut **stream, cx, output))?;
@@ -76,13 +80,14 @@ impl Transport {
         }
     }
 
-    pub(super) fn written(&self) -> u64 {
+    /// The socket below, unless it is shaking hands.
+    pub(super) fn socket(&self) -> Option<&Socket> {
         match self {
-            Self::Plain(socket) => socket.written(),
+            Self::Plain(socket) => Some(socket),
             #[cfg(feature = "tls")]
-            Self::Tls(stream) => stream.get_ref().0.written(),
+            Self::Tls(stream) => Some(stream.get_ref().0),
             #[cfg(feature = "tls")]
-            Self::Handshake(_) | Self::Failed => 0,
+            Self::Handshake(_) | Self::Failed => None,
         }
     }
 

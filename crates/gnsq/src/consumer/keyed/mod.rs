@@ -25,7 +25,7 @@ use super::inlet::{Inlet, consent};
 use super::report::ShutdownReport;
 use super::touching::Touching;
 use super::{Consumer, sleep_until};
-use crate::events::HandlerError;
+use crate::events::{HandlerError, MessageEvent};
 use crate::message::{Held, Message, Verdict};
 
 impl Consumer {
@@ -235,7 +235,12 @@ where
                 Err(event) => Verdict::Requeue { delay: core.retry_delay(attempts, Some(&event)), backoff: true },
             }
         } else {
-            attempt(core, &*handler, message, |event| core.retry_delay(attempts, event)).await
+            let connection = job.entry.message.connection();
+            let began = Instant::now();
+            let delay = |event: Option<&MessageEvent>| core.retry_delay(attempts, event);
+            let verdict = attempt(core, connection, &*handler, message, attempts, delay).await;
+            connection.meter().handler.record_time(began, Instant::now());
+            verdict
         };
         settle(&keyed, job, verdict);
     }

@@ -1,0 +1,110 @@
+//! What `run` does for one message, for many at once.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+
+use super::ConsumerHandle;
+use super::core::Core;
+use super::handler::{Requeue, panic_text, requeue};
+use crate::events::{ExceptionEvent, HandlerError, MessageEvent};
+use crate::message::{Lender, Loan, Message, Verdict};
+
+/// What a function has made of a batch. Messages that it has answered itself, or [detached](Message::detach), are left
+/// alone; no message is finished that isn't meant here.
+#[derive(Debug)]
+pub enum BatchOutcome {
+    /// All messages are done.
+    Finish,
+    /// One result for each message, in the order of the batch: those with `Ok` are done, the others are requeued, with the
+    /// consumer's delay or as a [`Requeue`] asks. A message without a result is requeued.
+    Each(Vec<Result<(), HandlerError>>),
+    /// The function has answered those messages that are done. Others are requeued.
+    Answered,
+}
+
+/// A message in the function's hands.
+struct Lent<'a> {
+    loan: Loan<'a>,
+    attempts: u16,
+    /// If anyone wants to see it.
+    event: Option<MessageEvent>,
+}
+
+impl ConsumerHandle {
+    /// Calls `function` with the messages, and answers them as it decides.
+    pub(crate) async fn work_on_batch<F, E>(&self, mut messages: Vec<Message>, function: impl Fn(Vec<Message>) -> F)
+    where
+        F: Future<Output = Result<BatchOutcome, E>>,
+        E: Into<HandlerError>,
+    {
+        let core = &*self.core;
+        let listening = core.signals.on_exception.is_connected() || core.settings.requeue_policy.is_some();
+        let mut lenders: Vec<_> = messages.iter().map(|_| Lender::default()).collect();
+        let mut lent = Vec::with_capacity(messages.len());
+        for (lender, message) in lenders.iter_mut().zip(&mut messages) {
+            let (attempts, event) = (core.attempts(message), listening.then(|| MessageEvent::new(message)));
+            lent.push(Lent { loan: lender.lend(message), attempts, event });
+        }
+        match AssertUnwindSafe(async { function(messages).await }).catch_unwind().await {
+            Ok(Ok(BatchOutcome::Finish)) => lent.into_iter().for_each(|lent| lent.settle(Verdict::Finish)),
+            Ok(Ok(BatchOutcome::Each(results))) => {
+                let undecided = Arc::new(HandlerError::from(UNDECIDED));
+                let mut results = results.into_iter();
+                for lent in lent {
+                    match results.next() {
+                        Some(Ok(())) => lent.settle(Verdict::Finish),
+                        Some(Err(error)) => lent.fail(core, &Arc::new(error)),
+                        None => lent.fail(core, &undecided),
+                    }
+                }
+            }
+            Ok(Ok(BatchOutcome::Answered)) => fail(core, lent, UNDECIDED.into()),
+            Ok(Err(error)) => fail(core, lent, error.into()),
+            Err(panic) => fail(core, lent, panic_text(&*panic).into()),
+        }
+    }
+
+    /// Gives back what nobody has begun, in a shutdown.
+    pub(crate) fn give_back(&self, mut messages: Vec<Message>) {
+        let now = Instant::now();
+        messages.retain(|message| !message.expired_at(now));
+        self.core.counters.dropped.fetch_add(messages.len() as u64, Ordering::Relaxed);
+        drop(messages);
+    }
+}
+
+fn fail(core: &Core, lent: Vec<Lent<'_>>, error: HandlerError) {
+    let error = Arc::new(error);
+    for lent in lent {
+        lent.fail(core, &error);
+    }
+}
+
+impl Lent<'_> {
+    fn fail(mut self, core: &Core, error: &Arc<HandlerError>) {
+        if !self.loan.is_open() {
+            return;
+        }
+        let verdict = requeue(core, self.attempts, self.event.as_ref(), error);
+        if !error.is::<Requeue>() {
+            tracing::warn!(id = %self.loan.id(), %error, "a message of a batch failed and is requeued");
+            if let Some(message) = self.event.take() {
+                core.signals.on_exception.emit(|| ExceptionEvent { message, error: error.clone() });
+            }
+        }
+        self.settle(verdict);
+    }
+
+    fn settle(self, verdict: Verdict) {
+        let id = self.loan.id();
+        if let Err(error) = self.loan.settle(verdict, Instant::now()) {
+            tracing::warn!(%id, %error, "a handled message could not be answered");
+        }
+    }
+}
+
+const UNDECIDED: &str = "the batch's function has taken no decision about the message";

@@ -1,0 +1,158 @@
+//! One nsqd of a producer.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use gnsq_proto::TopicName;
+use gnsq_proto::connection::ConnectionError;
+
+use super::breaker::{Breaker, BreakerState, Change};
+use super::report::NsqdStats;
+use super::routing::stable_hash;
+use crate::address::Address;
+use crate::connection::Handle;
+use crate::error::Error;
+
+/// An nsqd, its connection, and how well it does.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) address: Address,
+    /// Where its keys are, for rendezvous hashing.
+    pub(super) hash: u64,
+    pub(super) connection: Option<Handle>,
+    /// Named by the user: it stays.
+    pub(super) named: bool,
+    /// Found by nsqlookupd, now.
+    pub(super) listed: bool,
+    /// Topics that are on their way out there.
+    pub(super) tombstoned: BTreeSet<TopicName>,
+    breaker: Breaker,
+    /// How many publishes the connection had answered when that was last a success for the breaker.
+    answered: u64,
+    stalled: bool,
+}
+
+/// Why an nsqd isn't used while others can be: the least of them is used if there is none without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Flaws(u8);
+
+impl Flaws {
+    pub(super) const NONE: Self = Self(0);
+    const FAILING: u8 = 1;
+    const STALLED: u8 = 2;
+    const TOMBSTONED: u8 = 4;
+}
+
+impl Member {
+    pub(super) fn new(address: Address, named: bool, breaker_failures: u32) -> Self {
+        Self {
+            hash: stable_hash(address.to_string().as_bytes()),
+            address,
+            connection: None,
+            named,
+            listed: !named,
+            tombstoned: BTreeSet::new(),
+            breaker: Breaker::new(breaker_failures),
+            answered: 0,
+            stalled: false,
+        }
+    }
+
+    /// Its connection, unless that has ended.
+    pub(super) fn live(&self) -> Option<&Handle> {
+        self.connection.as_ref().filter(|connection| !connection.has_ended())
+    }
+
+    /// What speaks against a publish to it, on a connection that lives.
+    pub(super) fn flaws(&mut self, topic: &TopicName, stall_timeout: Option<Duration>, now: Instant) -> Flaws {
+        self.look(stall_timeout, now);
+        let mut flaws = 0;
+        if !self.breaker.admits(now) {
+            flaws |= Flaws::FAILING;
+        }
+        if self.stalled {
+            flaws |= Flaws::STALLED;
+        }
+        if self.tombstoned.contains(topic) {
+            flaws |= Flaws::TOMBSTONED;
+        }
+        Flaws(flaws)
+    }
+
+    /// A publish goes there.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.breaker.begin(now);
+    }
+
+    pub(super) fn up(&mut self, connection: Handle) {
+        self.connection = Some(connection);
+        self.answered = 0;
+        self.stalled = false;
+    }
+
+    /// Its connection has ended.
+    pub(super) fn down(&mut self, cause: &Error, now: Instant, rng: &mut fastrand::Rng) {
+        let Some(connection) = self.connection.take() else { return };
+        self.count_successes(&connection);
+        self.stalled = false;
+        // The driver has told everyone by now, and left the count as it was.
+        let load = connection.load();
+        let had_publishes = load.publishes() > 0 || load.due_since() > 0;
+        if !is_its_fault(cause) {
+            self.breaker.on_no_verdict(now);
+        } else if (had_publishes || self.breaker.state() == BreakerState::HalfOpen)
+            && let Some(Change::Opened { wait }) = self.breaker.on_failure(now, rng)
+        {
+            tracing::warn!(nsqd = %self.address, ?wait, %cause, "publishes fail again and again: leaving nsqd alone");
+        }
+    }
+
+    pub(super) fn stats(&mut self, stall_timeout: Option<Duration>, now: Instant) -> NsqdStats {
+        self.look(stall_timeout, now);
+        let live = self.live();
+        NsqdStats {
+            address: self.address.clone(),
+            connected: live.is_some(),
+            outstanding: live.map_or(0, |connection| connection.load().publishes() as usize),
+            breaker: self.breaker.state(),
+            stalled: self.stalled,
+        }
+    }
+
+    /// Takes note of what its connection has done meanwhile.
+    fn look(&mut self, stall_timeout: Option<Duration>, now: Instant) {
+        let Some(connection) = self.connection.clone() else { return };
+        self.count_successes(&connection);
+        let since = connection.load().due_since();
+        let waits = connection.nanos(now).saturating_sub(since);
+        let stalled = since > 0 && stall_timeout.is_some_and(|timeout| u128::from(waits) > timeout.as_nanos());
+        if stalled != self.stalled {
+            self.stalled = stalled;
+            if stalled {
+                tracing::warn!(nsqd = %self.address, "nsqd answers no publish: leaving it alone until it does");
+            } else {
+                tracing::info!(nsqd = %self.address, "nsqd answers publishes again");
+            }
+        }
+    }
+
+    fn count_successes(&mut self, connection: &Handle) {
+        let answered = connection.load().publishes_answered();
+        if answered == self.answered {
+            return;
+        }
+        self.answered = answered;
+        if self.breaker.on_success() == Some(Change::Closed) {
+            tracing::info!(nsqd = %self.address, "a publish has succeeded: using nsqd again");
+        }
+    }
+}
+
+/// Whether the end of a connection tells something about its nsqd, rather than about what was published.
+fn is_its_fault(cause: &Error) -> bool {
+    match cause {
+        Error::Closed => false,
+        Error::Connection { source: ConnectionError::Server(error), .. } => error.code().is_retryable(),
+        _ => true,
+    }
+}
