@@ -94,6 +94,7 @@ impl<Q: Question> Discovery<Q> {
                         }
                         Err(error) => {
                             all_answered = false;
+                            crate::telemetry::lookupd_failed(client.address());
                             tracing::warn!(lookupd = client.address(), %error, "nsqlookupd gives no answer");
                         }
                     }
