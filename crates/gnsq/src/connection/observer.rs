@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gnsq_proto::{AuthResponse, Command, MessageId, ServerError};
+use tracing::Level;
 
 use super::Handle;
 use super::op::Failure;
@@ -71,6 +72,21 @@ pub(crate) trait Observer: Debug + Send + Sync + 'static {
 
 impl Handle {
     pub(super) fn tell_messages(&self, batch: &mut Vec<Message>) {
+        if tracing::enabled!(Level::TRACE) {
+            for message in &*batch {
+                let (id, attempts) = (message.id(), message.attempts());
+                let size = message.body().len();
+                tracing::trace!(
+                    topic = self.topic().map(display),
+                    channel = self.channel().map(display),
+                    nsqd = %self.address(),
+                    %id,
+                    attempts,
+                    size,
+                    "message received"
+                );
+            }
+        }
         let on_message = &self.observer().signals().on_message;
         if on_message.is_connected() {
             for message in &*batch {
@@ -82,6 +98,13 @@ impl Handle {
     }
 
     pub(crate) fn tell_finished(&self, id: MessageId) {
+        tracing::trace!(
+            topic = self.topic().map(display),
+            channel = self.channel().map(display),
+            nsqd = %self.address(),
+            %id,
+            "message finished"
+        );
         self.meter().finished.add(1);
         self.observer().finished();
         let on_finish = &self.observer().signals().on_finish;
@@ -93,6 +116,15 @@ impl Handle {
     }
 
     pub(crate) fn tell_requeued(&self, id: MessageId, delay: Duration, backoff: bool) {
+        tracing::trace!(
+            topic = self.topic().map(display),
+            channel = self.channel().map(display),
+            nsqd = %self.address(),
+            %id,
+            ?delay,
+            backoff,
+            "message requeued"
+        );
         self.meter().requeued.add(1);
         self.observer().requeued(backoff);
         let on_requeue = &self.observer().signals().on_requeue;
@@ -116,6 +148,14 @@ impl Handle {
 
     pub(super) fn tell_error(&self, error: &ServerError) {
         if !error.is_fatal() {
+            tracing::debug!(
+                topic = self.topic().map(display),
+                channel = self.channel().map(display),
+                nsqd = %self.address(),
+                id = error.message_id().map(display),
+                %error,
+                "an answer came too late for nsqd"
+            );
             self.meter().too_late.add(1);
         }
         self.observer().error(error);
@@ -124,7 +164,13 @@ impl Handle {
     }
 
     pub(super) fn tell_expired(&self, id: MessageId) {
-        tracing::debug!(nsqd = %self.address(), %id, "message timed out unanswered");
+        tracing::debug!(
+            topic = self.topic().map(display),
+            channel = self.channel().map(display),
+            nsqd = %self.address(),
+            %id,
+            "message timed out unanswered"
+        );
         self.meter().expired.add(1);
         self.observer().expired();
     }

@@ -163,7 +163,7 @@ impl ConsumerBuilder {
 
     /// Adds topics, whose messages come from the same channel's name and count against the same
     /// [`max_in_flight`](Self::max_in_flight); [`Message::topic`](crate::Message::topic) tells them apart. Each topic has a
-    /// connection to each nsqd. To consume all topics of a kind, see [`Consumer::matching`].
+    /// connection to each nsqd. To consume all topics of a kind, see `Consumer::matching`.
     pub fn topics<T>(mut self, topics: impl IntoIterator<Item = T>) -> Self
     where
         T: TryInto<TopicName, Error: Into<Error>>,

@@ -22,6 +22,8 @@ pub(crate) struct Discovery<Q: Question> {
     sourced: Sourced,
     /// The last good answer of each nsqlookupd, which holds while it gives none.
     known: BTreeMap<String, BTreeSet<Q::Found>>,
+    /// Those that gave no answer when they were asked last.
+    silent: BTreeSet<String>,
     board: Arc<Board<Q::Found>>,
     rng: fastrand::Rng,
 }
@@ -29,7 +31,8 @@ pub(crate) struct Discovery<Q: Question> {
 impl<Q: Question> Discovery<Q> {
     pub(crate) fn new(question: Q, options: LookupdOptions, board: Arc<Board<Q::Found>>) -> Self {
         let sourced = Sourced::new(options.source.clone());
-        Self { question, options, sourced, known: BTreeMap::new(), board, rng: fastrand::Rng::new() }
+        let (known, silent) = (BTreeMap::new(), BTreeSet::new());
+        Self { question, options, sourced, known, silent, board, rng: fastrand::Rng::new() }
     }
 
     /// Runs until `stop`. `posted` is called when there is something new on the board.
@@ -67,7 +70,7 @@ impl<Q: Question> Discovery<Q> {
     /// answered, and something is known.
     async fn round(&mut self, posted: &(impl Fn() + Send)) -> bool {
         let began = Instant::now();
-        let Self { question, options, sourced, known, board, .. } = self;
+        let Self { question, options, sourced, known, silent, board, .. } = self;
         let question = &*question;
         let ask = |client: LookupdClient| async move {
             let answer = ask(question, &client).await;
@@ -88,6 +91,9 @@ impl<Q: Question> Discovery<Q> {
                 Some((client, answer)) = answers.next() => {
                     match answer {
                         Ok(found) => {
+                            if silent.remove(client.address()) {
+                                tracing::info!(lookupd = client.address(), "nsqlookupd answers again");
+                            }
                             known.insert(client.address().to_owned(), found);
                             board.post(known.values().flatten().cloned().collect());
                             posted();
@@ -95,7 +101,11 @@ impl<Q: Question> Discovery<Q> {
                         Err(error) => {
                             all_answered = false;
                             crate::telemetry::lookupd_failed(client.address());
-                            tracing::warn!(lookupd = client.address(), %error, "nsqlookupd gives no answer");
+                            if silent.insert(client.address().to_owned()) {
+                                tracing::warn!(lookupd = client.address(), %error, "nsqlookupd gives no answer");
+                            } else {
+                                tracing::debug!(lookupd = client.address(), %error, "nsqlookupd still gives no answer");
+                            }
                         }
                     }
                     asked.insert(client.address().to_owned());
@@ -105,6 +115,7 @@ impl<Q: Question> Discovery<Q> {
         }
         // What those knew that are no longer asked counts no more.
         known.retain(|address, _| asked.contains(address));
+        silent.retain(|address| asked.contains(address));
         board.complete(known.values().flatten().cloned().collect(), began);
         posted();
         all_answered && known.values().any(|known| !known.is_empty())

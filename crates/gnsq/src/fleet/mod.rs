@@ -107,7 +107,13 @@ impl<S: Session> Fleet<S> {
         self.members.retain(|(purpose, address), member| {
             let stays = member.fixed || member.listed || member.connected.load(Ordering::Relaxed);
             if !stays {
-                tracing::info!(nsqd = %address, ?purpose, "not connected, and not known to nsqlookupd any more");
+                let subject = self.session.subject(purpose);
+                tracing::info!(
+                    topic = subject.map(|(topic, _)| display(topic)),
+                    channel = subject.map(|(_, channel)| display(channel)),
+                    nsqd = %address,
+                    "not connected, and not known to nsqlookupd any more"
+                );
                 member.stop.cancel();
             }
             stays

@@ -103,7 +103,7 @@ impl Member {
         } else if (had_publishes || self.breaker.state() == BreakerState::HalfOpen)
             && let Some(Change::Opened { wait }) = self.breaker.on_failure(now, rng)
         {
-            tracing::warn!(nsqd = %self.address, ?wait, %cause, "publishes fail again and again: leaving nsqd alone");
+            tracing::warn!(nsqd = %self.address, ?wait, error = %cause, "publishes fail again and again: leaving nsqd alone");
         }
     }
 
