@@ -36,7 +36,7 @@ pub(super) struct Shared {
     /// The zero of message deadlines.
     epoch: Instant,
     pub(super) identified: OnceLock<IdentifyResponse>,
-    pub(super) subscribed: OnceLock<TopicName>,
+    pub(super) subscribed: OnceLock<(TopicName, ChannelName)>,
     pub(super) in_flight: AtomicU32,
     pub(super) ready: AtomicU32,
     /// The most that `ready` may become.
@@ -113,7 +113,12 @@ impl Handle {
 
     /// The topic that it is, or is about to be, subscribed to.
     pub(crate) fn topic(&self) -> Option<&TopicName> {
-        self.0.subscribed.get()
+        self.0.subscribed.get().map(|(topic, _)| topic)
+    }
+
+    /// The channel that it is, or is about to be, subscribed to.
+    pub(crate) fn channel(&self) -> Option<&ChannelName> {
+        self.0.subscribed.get().map(|(_, channel)| channel)
     }
 
     /// How long a message may be held, and how long with touches.

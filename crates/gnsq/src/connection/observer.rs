@@ -13,6 +13,7 @@ use crate::events::{
     AuthEvent, CloseEvent, ErrorEvent, FinishEvent, MessageEvent, RequeueEvent, ResponseEvent, Signals,
 };
 use crate::message::Message;
+use crate::trace::message_event;
 
 /// The owner of a connection: a consumer, a producer, a low-level client. None of these may block.
 pub(crate) trait Observer: Debug + Send + Sync + 'static {
@@ -71,6 +72,11 @@ pub(crate) trait Observer: Debug + Send + Sync + 'static {
 
 impl Handle {
     pub(super) fn tell_messages(&self, batch: &mut Vec<Message>) {
+        if tracing::enabled!(target: "gnsq::message", tracing::Level::TRACE) {
+            for message in &*batch {
+                message_event!(TRACE, self, message.id(), attempts = message.attempts(), "received");
+            }
+        }
         let on_message = &self.observer().signals().on_message;
         if on_message.is_connected() {
             for message in &*batch {
@@ -82,6 +88,7 @@ impl Handle {
     }
 
     pub(crate) fn tell_finished(&self, id: MessageId) {
+        message_event!(TRACE, self, id, "finished");
         self.meter().finished.add(1);
         self.observer().finished();
         let on_finish = &self.observer().signals().on_finish;
@@ -93,6 +100,7 @@ impl Handle {
     }
 
     pub(crate) fn tell_requeued(&self, id: MessageId, delay: Duration, backoff: bool) {
+        message_event!(DEBUG, self, id, ?delay, backoff, "requeued");
         self.meter().requeued.add(1);
         self.observer().requeued(backoff);
         let on_requeue = &self.observer().signals().on_requeue;
@@ -102,6 +110,10 @@ impl Handle {
             let event = || RequeueEvent { nsqd: self.address().clone(), topic: topic.clone(), id, delay, backoff };
             on_requeue.emit(event);
         }
+    }
+
+    pub(crate) fn tell_touched(&self, id: MessageId) {
+        message_event!(TRACE, self, id, "touched");
     }
 
     pub(super) fn tell_response(&self, data: &Bytes) {
@@ -124,7 +136,7 @@ impl Handle {
     }
 
     pub(super) fn tell_expired(&self, id: MessageId) {
-        tracing::debug!(nsqd = %self.address(), %id, "message timed out unanswered");
+        message_event!(DEBUG, self, id, "timed out unanswered");
         self.meter().expired.add(1);
         self.observer().expired();
     }

@@ -13,6 +13,7 @@ use super::core::Core;
 use crate::events::MessageEvent;
 use crate::message::Message;
 use crate::queue::Place;
+use crate::trace::message_event;
 
 /// Hands out messages that are worth an attempt.
 pub(crate) struct Inlet {
@@ -133,13 +134,20 @@ pub(super) async fn consent(core: &Core, message: &Message, attempts: u16) -> Re
     };
     match consent {
         Ok(()) => {
-            tracing::warn!(%id, attempts, "giving up on a message");
+            message_event!(WARN, message.connection(), id, attempts, "given up");
             core.counters.given_up.fetch_add(1, Ordering::Relaxed);
             message.connection().meter().given_up.add(1);
             Ok(())
         }
         Err(error) => {
-            tracing::warn!(%id, attempts, %error, "the give-up handler failed, the message will come to it again");
+            message_event!(
+                WARN,
+                message.connection(),
+                id,
+                attempts,
+                %error,
+                "the give-up handler failed, the message will come to it again"
+            );
             Err(event)
         }
     }

@@ -62,7 +62,7 @@ pub(crate) struct Loan<'a> {
     settled: bool,
 }
 
-impl Loan<'_> {
+impl<'a> Loan<'a> {
     pub(crate) fn id(&self) -> MessageId {
         self.id
     }
@@ -72,7 +72,7 @@ impl Loan<'_> {
         !self.life.detached.load(Ordering::Relaxed) && !self.life.answered.load(Ordering::Acquire)
     }
 
-    pub(crate) fn connection(&self) -> &Handle {
+    pub(crate) fn connection(&self) -> &'a Handle {
         self.connection
     }
 

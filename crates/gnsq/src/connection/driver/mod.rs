@@ -28,6 +28,7 @@ use super::stats::Tally;
 use super::stream::Stream;
 use crate::error::Error;
 use crate::message::{Message, Times};
+use crate::trace::message_event;
 
 /// Drives one connection until it ends: reads what there is, hands it on, does what the handle's users ask, writes.
 ///
@@ -262,7 +263,7 @@ impl Driver {
 
     /// A server that sends far more than it was allowed to can't fill the memory: the rest goes back.
     fn overflow(&mut self, id: MessageId) {
-        tracing::warn!(nsqd = %self.handle.address(), %id, "nsqd sends more than RDY allows: requeued");
+        message_event!(WARN, self.handle, id, "nsqd sends more than RDY allows: requeued");
         if let Err(error) = self.protocol.requeue(id, Duration::ZERO) {
             tracing::debug!(nsqd = %self.handle.address(), %error, "command not sent");
         }

@@ -106,10 +106,10 @@ impl Driver {
             }
             Ask::Auth(secret) => self.protocol.auth(secret, reply, Some(deadline)),
             Ask::Subscribe(topic, channel) => {
-                let subscribed = self.protocol.subscribe(topic.clone(), channel, reply, Some(deadline));
+                let subscribed = self.protocol.subscribe(topic.clone(), channel.clone(), reply, Some(deadline));
                 if subscribed.is_ok() {
                     // Set once: a connection subscribes once.
-                    let _ = self.handle.shared().subscribed.set(topic);
+                    let _ = self.handle.shared().subscribed.set((topic, channel));
                 }
                 subscribed
             }
