@@ -273,7 +273,7 @@ async fn every_producer_option_out_of_range_is_refused() {
 async fn every_consumer_option_out_of_range_is_refused() {
     type Change = fn(ConsumerBuilder) -> ConsumerBuilder;
     let peer = ScriptedPeer::bind().await;
-    let cases: [(Change, &str); 11] = [
+    let cases: [(Change, &str); 14] = [
         (|builder| builder.concurrency(0), "concurrency"),
         (|builder| builder.concurrency(100_001), "concurrency"),
         (|builder| builder.concurrency(usize::MAX), "concurrency"),
@@ -281,6 +281,9 @@ async fn every_consumer_option_out_of_range_is_refused() {
         (|builder| builder.low_ready_idle_timeout(Duration::MAX), "low_ready_idle_timeout"),
         (|builder| builder.turns(Duration::ZERO, DAY), "turns"),
         (|builder| builder.turns(DAY, TOO_LONG), "turns"),
+        (|builder| builder.max_in_flight_bytes(0), "max_in_flight_bytes"),
+        (|builder| builder.max_waiting_per_key(0), "max_waiting_per_key"),
+        (|builder| builder.max_keyed_retry_delay(TOO_LONG), "max_keyed_retry_delay"),
         (|builder| builder.shutdown_timeout(TOO_LONG), "shutdown_timeout"),
         (|builder| builder.shutdown_timeout(Duration::MAX), "shutdown_timeout"),
         (|builder| builder.connection(ConnectionConfig::new().heartbeat_interval(None)), "heartbeat_interval"),

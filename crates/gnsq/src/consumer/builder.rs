@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::core::{Core, GiveUp, RequeuePolicy, Settings};
 use super::deliver_at::DeliverAt;
+use super::keyed::KeyedOptions;
 use super::manager::Manager;
 use super::topics::Topics;
 use super::touching::Touching;
@@ -128,6 +129,7 @@ pub struct ConsumerBuilder {
     max_reconnect_delay: Duration,
     shutdown_timeout: Duration,
     deliver_at: bool,
+    pub(super) keyed: KeyedOptions,
 }
 
 impl ConsumerBuilder {
@@ -152,6 +154,7 @@ impl ConsumerBuilder {
             requeue_delay: Duration::from_secs(90),
             max_requeue_delay: Duration::from_secs(15 * 60),
             requeue_policy: None,
+            keyed: KeyedOptions::default(),
             backoff: Box::new(ExponentialBackoff::default()),
             backoff_on_late_finish: false,
             rdy: RdySettings::default(),
@@ -399,14 +402,16 @@ impl ConsumerBuilder {
             requeue_delay: self.requeue_delay,
             max_requeue_delay: self.max_requeue_delay,
             requeue_policy: self.requeue_policy,
+            keyed: self.keyed,
             auto_touch: self.auto_touch,
             backoff_on_late_finish: self.backoff_on_late_finish,
             shutdown_timeout: self.shutdown_timeout,
             deliver_at: self.deliver_at.then(|| DeliverAt::new(self.connection.limits.max_defer)),
         };
-        let core = Arc::new(Core::new(settings, self.max_in_flight, self.max_in_flight_bytes));
+        let core = Core::new(settings, self.max_in_flight, self.max_in_flight_bytes, Touching::new(runtime.clone()));
+        let core = Arc::new(core);
         if self.auto_touch {
-            Touching::start(&core, &runtime);
+            Touching::start(&core);
         }
         #[cfg(feature = "http")]
         if !self.lookupds.is_empty() {
@@ -451,6 +456,12 @@ impl ConsumerBuilder {
         }
         if addresses.is_empty() && !found {
             return refuse("nsqd", "name at least one nsqd or nsqlookupd");
+        }
+        if self.keyed.max_retry_delay > LONGEST {
+            return refuse("max_keyed_retry_delay", "give at most 1 day");
+        }
+        if self.keyed.max_waiting == Some(0) {
+            return refuse("max_waiting_per_key", "give 1 or more");
         }
         if self.max_in_flight_bytes == Some(0) {
             return refuse("max_in_flight_bytes", "give 1 or more");

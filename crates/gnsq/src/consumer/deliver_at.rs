@@ -90,6 +90,7 @@ impl DeliverAt {
         let expected = self.deferrals(message, now);
         if message.attempts() > expected.saturating_add(SLACK) && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
+                topic = %message.topic(),
                 nsqd = %message.nsqd(),
                 max_defer = ?self.max_defer,
                 "nsqd delivers what is not due yet sooner than asked: is max_defer more than its --max-req-timeout?"
