@@ -51,6 +51,7 @@ impl ConsumerHandle {
         }
         let began = Instant::now();
         let outcome = AssertUnwindSafe(async { function(messages).await }).catch_unwind().await;
+        // One call, whatever it was about.
         if let Some(lent) = lent.first() {
             lent.loan.meter().handler.record_time(began, Instant::now());
         }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::core::{Core, GiveUp, RequeuePolicy, Settings};
 use super::deliver_at::DeliverAt;
+use super::keyed::KeyedOptions;
 use super::manager::Manager;
 use super::topics::Topics;
 use super::touching::Touching;
@@ -24,6 +25,86 @@ use crate::fleet::{Discovery, LookupdOptions, lookupd_options};
 use crate::runtime::Io;
 
 /// Makes a [`Consumer`].
+///
+/// # Where messages come from
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use gnsq::{Consumer, LookupdClient};
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// // nsqds by name, and those that nsqlookupds know.
+/// let consumer = Consumer::builder("orders", "billing")
+///     .nsqds(["10.0.0.1", "10.0.0.2:4150"])
+///     .lookupd("http://nsqlookupd.internal:4161")
+///     .lookupd_client(LookupdClient::builder("https://far.example").authorization("Bearer …").build()?)
+///     .lookupd_poll_interval(Duration::from_secs(30))
+///     .lookupd_poll_jitter(0.2)
+///     .build()?;
+/// # let _ = consumer;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # The flow of messages
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use gnsq::Consumer;
+/// # fn example() -> gnsq::Result<()> {
+/// let consumer = Consumer::builder("orders", "billing")
+///     .nsqd("127.0.0.1:4150")
+///     .max_in_flight(500)
+///     .concurrency(50)
+///     .low_ready_idle_timeout(Duration::from_secs(5))
+///     .turns(Duration::from_millis(50), Duration::from_secs(1))
+///     .shutdown_timeout(Duration::from_secs(60))
+///     .build()?;
+/// # let _ = consumer;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # When handlers fail
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use gnsq::{Consumer, MessageEvent};
+/// # fn example() -> gnsq::Result<()> {
+/// let consumer = Consumer::builder("orders", "billing")
+///     .nsqd("127.0.0.1:4150")
+///     .max_attempts(8)
+///     .requeue_delay(Duration::from_secs(5))
+///     .max_requeue_delay(Duration::from_secs(300))
+///     .max_backoff(Duration::from_secs(30))
+///     .backoff_on_late_finish(true)
+///     .give_up_handler(|message: MessageEvent| async move {
+///         eprintln!("gave up on {} of {} after {} attempts", message.id, message.topic, message.attempts);
+///         Ok::<_, std::io::Error>(())
+///     })
+///     .build()?;
+/// # let _ = consumer;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Connections
+///
+/// TLS, compression and AUTH have methods here; all else is in [`ConnectionConfig`].
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use gnsq::{ConnectionConfig, Consumer};
+/// # fn example() -> gnsq::Result<()> {
+/// let consumer = Consumer::builder("orders", "billing")
+///     .nsqd("127.0.0.1:4150")
+///     .connection(ConnectionConfig::new().msg_timeout(Duration::from_secs(300)))
+///     .auth_secret("of this service")
+///     .max_reconnect_delay(Duration::from_secs(5))
+///     .build()?;
+/// # let _ = consumer;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a builder does nothing until built"]
 pub struct ConsumerBuilder {
     topics: Result<Topics>,
@@ -48,6 +129,7 @@ pub struct ConsumerBuilder {
     max_reconnect_delay: Duration,
     shutdown_timeout: Duration,
     deliver_at: bool,
+    pub(super) keyed: KeyedOptions,
 }
 
 impl ConsumerBuilder {
@@ -72,6 +154,7 @@ impl ConsumerBuilder {
             requeue_delay: Duration::from_secs(90),
             max_requeue_delay: Duration::from_secs(15 * 60),
             requeue_policy: None,
+            keyed: KeyedOptions::default(),
             backoff: Box::new(ExponentialBackoff::default()),
             backoff_on_late_finish: false,
             rdy: RdySettings::default(),
@@ -319,14 +402,16 @@ impl ConsumerBuilder {
             requeue_delay: self.requeue_delay,
             max_requeue_delay: self.max_requeue_delay,
             requeue_policy: self.requeue_policy,
+            keyed: self.keyed,
             auto_touch: self.auto_touch,
             backoff_on_late_finish: self.backoff_on_late_finish,
             shutdown_timeout: self.shutdown_timeout,
             deliver_at: self.deliver_at.then(|| DeliverAt::new(self.connection.limits.max_defer)),
         };
-        let core = Arc::new(Core::new(settings, self.max_in_flight, self.max_in_flight_bytes));
+        let core = Core::new(settings, self.max_in_flight, self.max_in_flight_bytes, Touching::new(runtime.clone()));
+        let core = Arc::new(core);
         if self.auto_touch {
-            Touching::start(&core, &runtime);
+            Touching::start(&core);
         }
         #[cfg(feature = "http")]
         if !self.lookupds.is_empty() {
@@ -371,6 +456,12 @@ impl ConsumerBuilder {
         }
         if addresses.is_empty() && !found {
             return refuse("nsqd", "name at least one nsqd or nsqlookupd");
+        }
+        if self.keyed.max_retry_delay > LONGEST {
+            return refuse("max_keyed_retry_delay", "give at most 1 day");
+        }
+        if self.keyed.max_waiting == Some(0) {
+            return refuse("max_waiting_per_key", "give 1 or more");
         }
         if self.max_in_flight_bytes == Some(0) {
             return refuse("max_in_flight_bytes", "give 1 or more");

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::deliver_at::DeliverAt;
+use super::keyed::KeyedOptions;
 use super::report::ShutdownReport;
 use super::topics::Topics;
 use super::touching::Touching;
@@ -42,6 +43,7 @@ pub(super) struct Settings {
     pub(super) requeue_delay: Duration,
     pub(super) max_requeue_delay: Duration,
     pub(super) requeue_policy: Option<RequeuePolicy>,
+    pub(super) keyed: KeyedOptions,
     /// Touch what is in hand.
     pub(super) auto_touch: bool,
     pub(super) backoff_on_late_finish: bool,
@@ -91,6 +93,7 @@ pub(super) struct Counters {
     pub(super) received: AtomicU64,
     pub(super) finished: AtomicU64,
     pub(super) requeued: AtomicU64,
+    pub(super) retried: AtomicU64,
     pub(super) deferred: AtomicU64,
     pub(super) expired: AtomicU64,
     pub(super) too_late: AtomicU64,
@@ -106,7 +109,12 @@ pub(super) struct Shutdown {
 }
 
 impl Core {
-    pub(super) fn new(settings: Settings, max_in_flight: u32, max_in_flight_bytes: Option<u64>) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        max_in_flight: u32,
+        max_in_flight_bytes: Option<u64>,
+        touching: Touching,
+    ) -> Self {
         let changed = Arc::new(Notify::new());
         Self {
             meter: ConsumerMeter::new(&settings.topics, &settings.channel),
@@ -116,7 +124,7 @@ impl Core {
             counters: Counters::default(),
             max_in_flight: AtomicU32::new(max_in_flight),
             load: max_in_flight_bytes.map(|bytes| Load::new(bytes, changed.clone())),
-            touching: Touching::default(),
+            touching,
             paused: AtomicBool::new(false),
             probing: AtomicBool::new(false),
             backing_off: AtomicBool::new(false),
@@ -154,6 +162,29 @@ impl Core {
         }
         let delay = self.settings.requeue_delay.saturating_mul(attempts.max(1).into());
         delay.min(self.settings.max_requeue_delay)
+    }
+
+    /// How long a message that keeps its place waits after its failed attempt number `attempts`.
+    pub(super) fn retry_delay(&self, attempts: u16, message: Option<&MessageEvent>) -> Duration {
+        if self.settings.requeue_policy.is_some() && message.is_some() {
+            return self.requeue_delay(attempts, message);
+        }
+        let KeyedOptions { retry_delay, max_retry_delay, .. } = self.settings.keyed;
+        let doubled = u32::from(attempts.saturating_sub(1)).min(MAX_DOUBLINGS);
+        retry_delay.saturating_mul(1 << doubled).min(max_retry_delay)
+    }
+
+    /// A handler has failed, and is called again without a requeue.
+    pub(super) fn failed_here(&self, backoff: bool) {
+        self.counters.retried.fetch_add(1, Ordering::Relaxed);
+        if backoff {
+            self.tell(|inbox| inbox.failures += 1);
+        }
+    }
+
+    /// Whether so many attempts are more than a message has.
+    pub(super) fn exceeds_attempts(&self, attempts: u16) -> bool {
+        self.settings.max_attempts > 0 && attempts > self.settings.max_attempts
     }
 
     /// Whether a message has had all its attempts.
@@ -291,6 +322,9 @@ impl fmt::Debug for Settings {
             .finish_non_exhaustive()
     }
 }
+
+/// The delay is at its maximum long before.
+const MAX_DOUBLINGS: u32 = 30;
 
 /// How long it may take until nsqlookupd has forgotten a topic of which nsqd has closed the consumers' connections.
 #[cfg(feature = "http")]

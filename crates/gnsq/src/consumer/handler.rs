@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use gnsq_proto::MessageId;
 use tokio::task::JoinSet;
 
 use super::Consumer;
 use super::core::Core;
 use super::inlet::Inlet;
 use super::report::ShutdownReport;
+use crate::connection::Handle;
 use crate::events::{ExceptionEvent, HandlerError, MessageEvent};
 use crate::message::{Lender, Message, Verdict};
-use crate::telemetry::ConnectionMeter;
 
 /// An error by which a handler asks for another delay than the consumer's, or for no backoff.
 ///
@@ -108,25 +109,11 @@ where
     let mut lender = Lender::default();
     while let Some(mut message) = inlet.next().await {
         let (id, attempts) = (message.id(), core.attempts(&message));
-        let listening = core.signals.on_exception.is_connected() || core.settings.requeue_policy.is_some();
-        let event = listening.then(|| MessageEvent::new(&message));
         let loan = lender.lend(&mut message);
-        let verdict = match AssertUnwindSafe(async { handler(message).await }).catch_unwind().await {
-            Ok(Ok(())) => Verdict::Finish,
-            Ok(Err(error)) => {
-                let error = error.into();
-                let verdict = requeue(&core, attempts, event.as_ref(), &error);
-                failed(&core, loan.meter(), id, event, error);
-                verdict
-            }
-            Err(panic) => {
-                let delay = core.requeue_delay(attempts, event.as_ref());
-                failed(&core, loan.meter(), id, event, panic_text(&*panic).into());
-                Verdict::Requeue { delay, backoff: true }
-            }
-        };
+        let delay = |event: Option<&MessageEvent>| core.requeue_delay(attempts, event);
+        let verdict = attempt(&core, loan.connection(), &*handler, message, attempts, delay).await;
         let now = Instant::now();
-        loan.meter().handler.record_time(inlet.handed_out(), now);
+        loan.connection().meter().handler.record_time(inlet.handed_out(), now);
         inlet.set_now(now);
         if let Err(error) = loan.settle(verdict, now) {
             tracing::warn!(%id, %error, "a handled message could not be answered");
@@ -134,26 +121,59 @@ where
     }
 }
 
+/// Calls `handler` once, and tells who listens when it fails. Unless the handler asks for a delay, it is the given one.
+pub(super) async fn attempt<H, F, E>(
+    core: &Core,
+    connection: &Handle,
+    handler: &H,
+    message: Message,
+    attempts: u16,
+    delay: impl FnOnce(Option<&MessageEvent>) -> Duration,
+) -> Verdict
+where
+    H: Fn(Message) -> F,
+    F: Future<Output = Result<(), E>>,
+    E: Into<HandlerError>,
+{
+    let id = message.id();
+    let listening = core.signals.on_exception.is_connected() || core.settings.requeue_policy.is_some();
+    let event = listening.then(|| MessageEvent::new(&message));
+    let error = match AssertUnwindSafe(async { handler(message).await }).catch_unwind().await {
+        Ok(Ok(())) => return Verdict::Finish,
+        Ok(Err(error)) => error.into(),
+        Err(panic) => panic_text(&*panic).into(),
+    };
+    let verdict = verdict(&error, || delay(event.as_ref()));
+    failed(core, connection, id, attempts, event, error);
+    verdict
+}
+
+/// What becomes of a message whose handler has failed.
 pub(super) fn requeue(core: &Core, attempts: u16, message: Option<&MessageEvent>, error: &HandlerError) -> Verdict {
+    verdict(error, || core.requeue_delay(attempts, message))
+}
+
+fn verdict(error: &HandlerError, delay: impl FnOnce() -> Duration) -> Verdict {
     let asked = error.downcast_ref::<Requeue>();
     Verdict::Requeue {
-        delay: asked.and_then(|asked| asked.delay).unwrap_or_else(|| core.requeue_delay(attempts, message)),
+        delay: asked.and_then(|asked| asked.delay).unwrap_or_else(delay),
         backoff: !asked.is_some_and(|asked| asked.neutral),
     }
 }
 
 fn failed(
     core: &Core,
-    meter: &ConnectionMeter,
-    id: gnsq_proto::MessageId,
+    connection: &Handle,
+    id: MessageId,
+    attempts: u16,
     event: Option<MessageEvent>,
     error: HandlerError,
 ) {
     if error.is::<Requeue>() {
         return;
     }
-    meter.handler_failures.add(1);
-    tracing::warn!(%id, %error, "the handler failed, the message is requeued");
+    connection.meter().handler_failures.add(1);
+    tracing::warn!(%id, attempts, %error, "the handler failed, the message will be tried again");
     if let Some(message) = event {
         core.signals.on_exception.emit(|| ExceptionEvent { message, error: Arc::new(error) });
     }

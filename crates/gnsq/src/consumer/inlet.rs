@@ -20,6 +20,7 @@ pub(crate) struct Inlet {
     place: Place,
     /// A message being given up.
     giving_up: Option<BoxFuture<'static, ()>>,
+    touches: bool,
     /// The time, while nothing has been waited for since it was read: the clock is no small part of a message's cost.
     now: Option<Instant>,
     handed_out: Instant,
@@ -27,7 +28,13 @@ pub(crate) struct Inlet {
 
 impl Inlet {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, place: Place::default(), giving_up: None, now: None, handed_out: Instant::now() }
+        let (touches, handed_out) = (core.settings.auto_touch, Instant::now());
+        Self { core, place: Place::default(), giving_up: None, touches, now: None, handed_out }
+    }
+
+    /// One that has messages touched from here on, whatever the option says.
+    pub(super) fn touching(core: Arc<Core>) -> Self {
+        Self { touches: true, ..Self::new(core) }
     }
 
     /// The next message; `None` when the consumer has shut down.
@@ -37,6 +44,18 @@ impl Inlet {
                 ready!(giving_up.as_mut().poll(cx));
                 self.giving_up = None;
             }
+            let Some(message) = ready!(self.poll_fresh(cx)) else { return Poll::Ready(None) };
+            if self.core.is_exhausted(&message) {
+                self.giving_up = Some(give_up(self.core.clone(), message).boxed());
+            } else {
+                return Poll::Ready(Some(message));
+            }
+        }
+    }
+
+    /// The next message whose time isn't over, however often it was attempted.
+    fn poll_fresh(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        loop {
             let polled = self.core.queue.poll_pop(&mut self.place, cx);
             let now = self.now.take().filter(|_| polled.is_ready()).unwrap_or_else(Instant::now);
             let Some(mut message) = ready!(polled) else { return Poll::Ready(None) };
@@ -45,15 +64,11 @@ impl Inlet {
                 drop(message);
                 continue;
             }
-            if self.core.settings.auto_touch {
+            if self.touches {
                 self.core.touching.keep(&mut message, now);
             }
-            if self.core.is_exhausted(&message) {
-                self.giving_up = Some(give_up(self.core.clone(), message).boxed());
-            } else {
-                self.handed_out = now;
-                return Poll::Ready(Some(message));
-            }
+            self.handed_out = now;
+            return Poll::Ready(Some(message));
         }
     }
 
@@ -78,6 +93,11 @@ impl Inlet {
         self.giving_up.take()
     }
 
+    /// As [`next`](Self::next), but nothing is given up: that is the caller's.
+    pub(super) async fn next_fresh(&mut self) -> Option<Message> {
+        std::future::poll_fn(|cx| self.poll_fresh(cx)).await
+    }
+
     pub(crate) async fn next(&mut self) -> Option<Message> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
@@ -85,9 +105,24 @@ impl Inlet {
 
 /// The give-up handler has the message first; then it is finished. Without its consent it isn't.
 async fn give_up(core: Arc<Core>, message: Message) {
-    let event = MessageEvent::new(&message);
-    core.signals.on_giving_up.emit(|| event.clone());
     let (id, attempts) = (message.id(), core.attempts(&message));
+    let answered = match consent(&core, &message, attempts).await {
+        Ok(()) => message.finish(),
+        Err(event) => {
+            let delay = core.requeue_delay(attempts, Some(&event));
+            message.requeue(delay)
+        }
+    };
+    if let Err(error) = answered {
+        tracing::warn!(%id, %error, "a message given up could not be answered");
+    }
+}
+
+/// Shows the message to the give-up handler; gives it back, to look at, when that fails.
+pub(super) async fn consent(core: &Core, message: &Message, attempts: u16) -> Result<(), MessageEvent> {
+    let event = MessageEvent::new(message);
+    let id = event.id;
+    core.signals.on_giving_up.emit(|| event.clone());
     let consent = match &core.settings.give_up {
         None => Ok(()),
         Some(handler) => {
@@ -96,20 +131,16 @@ async fn give_up(core: Arc<Core>, message: Message) {
             outcome.unwrap_or_else(|_| Err("the give-up handler panicked".into()))
         }
     };
-    let answered = match consent {
+    match consent {
         Ok(()) => {
             tracing::warn!(%id, attempts, "giving up on a message");
             core.counters.given_up.fetch_add(1, Ordering::Relaxed);
             message.connection().meter().given_up.add(1);
-            message.finish()
+            Ok(())
         }
         Err(error) => {
-            tracing::warn!(%id, attempts, %error, "the give-up handler failed, the message is requeued");
-            let delay = core.requeue_delay(attempts, Some(&event));
-            message.requeue(delay)
+            tracing::warn!(%id, attempts, %error, "the give-up handler failed, the message will come to it again");
+            Err(event)
         }
-    };
-    if let Err(error) = answered {
-        tracing::warn!(%id, %error, "a message given up could not be answered");
     }
 }

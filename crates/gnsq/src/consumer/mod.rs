@@ -6,6 +6,7 @@ mod core;
 mod deliver_at;
 mod handler;
 mod inlet;
+mod keyed;
 mod manager;
 mod report;
 mod topics;
@@ -254,6 +255,7 @@ impl ConsumerHandle {
             received: counters.received.load(Ordering::Relaxed),
             finished: counters.finished.load(Ordering::Relaxed),
             requeued: counters.requeued.load(Ordering::Relaxed),
+            retried: counters.retried.load(Ordering::Relaxed),
             deferred: counters.deferred.load(Ordering::Relaxed),
             expired: counters.expired.load(Ordering::Relaxed),
             too_late: counters.too_late.load(Ordering::Relaxed),

@@ -43,6 +43,8 @@ pub struct ConsumerStats {
     pub finished: u64,
     /// Messages requeued, those given back unstarted included.
     pub requeued: u64,
+    /// Failed attempts after which a message kept its place ([`run_keyed`](crate::Consumer::run_keyed)).
+    pub retried: u64,
     /// Of these, the ones that came before they were [due](super::ConsumerBuilder::deliver_at).
     pub deferred: u64,
     /// Messages whose time ran out before they were answered.

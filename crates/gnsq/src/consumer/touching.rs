@@ -13,8 +13,9 @@ use super::sleep_until;
 use crate::message::{Message, Pulse};
 
 /// The messages to touch, in the order in which their time runs out, and what one task has to know to do it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Touching {
+    runtime: Runtime,
     state: Mutex<State>,
     /// Something is due earlier than the task expects.
     changed: Notify,
@@ -40,11 +41,16 @@ struct Next {
 }
 
 impl Touching {
-    /// Begins to touch what [`keep`](Self::keep) is told of, on that runtime, until the consumer has shut down.
-    pub(super) fn start(core: &Arc<Core>, runtime: &Runtime) {
+    /// Will touch on that runtime.
+    pub(super) fn new(runtime: Runtime) -> Self {
+        Self { runtime, state: Mutex::default(), changed: Notify::new() }
+    }
+
+    /// Begins to touch what [`keep`](Self::keep) is told of, until the consumer has shut down.
+    pub(super) fn start(core: &Arc<Core>) {
         let first = !std::mem::replace(&mut core.touching.state().runs, true);
         if first {
-            runtime.spawn(run(core.clone()));
+            core.touching.runtime.spawn(run(core.clone()));
         }
     }
 

@@ -73,6 +73,10 @@ impl Loan<'_> {
         !self.life.detached.load(Ordering::Relaxed) && !self.life.answered.load(Ordering::Acquire)
     }
 
+    pub(crate) fn connection(&self) -> &Handle {
+        self.connection
+    }
+
     pub(crate) fn meter(&self) -> &ConnectionMeter {
         self.connection.meter()
     }

@@ -46,6 +46,11 @@ impl Lifetime {
         connection.nanos(now) >= self.deadline.load(Ordering::Relaxed)
     }
 
+    /// Nothing is left to decide for the one who called the handler.
+    pub(super) fn is_settled(&self) -> bool {
+        self.detached.load(Ordering::Relaxed) || self.answered.load(Ordering::Relaxed)
+    }
+
     /// nsqd has been told of a touch: the message timeout again from now.
     pub(super) fn extend(&self, connection: &Handle, now: Instant) {
         let (timeout, _) = connection.msg_timeouts();

@@ -1,6 +1,7 @@
 //! A message in the hands of the user.
 
 mod confirm;
+mod held;
 
 mod lending;
 mod lifetime;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use gnsq_proto::{MessageFrame, MessageId, TopicName};
 
+pub(crate) use self::held::Held;
 pub(crate) use self::lending::{Lender, Loan};
 use self::lifetime::Lifetime;
 pub(crate) use self::lifetime::{Times, Verdict};

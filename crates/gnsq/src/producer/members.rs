@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use gnsq_proto::TopicName;
 
-use super::member::{Flaws, Member};
+use super::member::{Flaws, Member, Notice};
 use super::report::NsqdStats;
 use super::routing::{Routing, weight};
 use crate::address::Address;
@@ -28,6 +28,8 @@ pub(super) struct Members {
     stall_timeout: Option<Duration>,
     breaker_failures: u32,
     rng: fastrand::Rng,
+    /// To be told.
+    notices: Vec<Notice>,
 }
 
 impl Members {
@@ -44,8 +46,22 @@ impl Members {
                 list.push(Member::new(address.clone(), true, breaker_failures));
             }
         }
-        let rng = fastrand::Rng::new();
-        Self { list, next: 0, published: 0, last_failure: None, routing, stall_timeout, breaker_failures, rng }
+        Self {
+            list,
+            next: 0,
+            published: 0,
+            last_failure: None,
+            routing,
+            stall_timeout,
+            breaker_failures,
+            rng: fastrand::Rng::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    /// What is to be told by now.
+    pub(super) fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
     }
 
     /// How many are connected.
@@ -75,7 +91,7 @@ impl Members {
                 (Routing::ByKey, Some(key)) => !weight(member.hash, key),
                 _ => 0,
             };
-            let rank = (member.flaws(topic, self.stall_timeout, now), cost);
+            let rank = (member.flaws(topic, self.stall_timeout, now, &mut self.notices), cost);
             if best.is_none_or(|(least, _)| rank < least) {
                 best = Some((rank, index));
             }
@@ -109,7 +125,7 @@ impl Members {
         self.published += connection.load().confirmed();
         let member = self.list.iter_mut().find(|member| member.connection.as_ref() == Some(connection));
         if let Some(member) = member {
-            member.down(cause, now, &mut self.rng);
+            member.down(cause, now, &mut self.rng, &mut self.notices);
         }
         self.forget_vanished();
         self.failed(cause);
@@ -146,8 +162,8 @@ impl Members {
     pub(super) fn stats(&mut self, now: Instant) -> (Vec<NsqdStats>, u64) {
         let live = self.list.iter().filter_map(|member| member.connection.as_ref());
         let published = self.published + live.map(|connection| connection.load().confirmed()).sum::<u64>();
-        let stall_timeout = self.stall_timeout;
-        (self.list.iter_mut().map(|member| member.stats(stall_timeout, now)).collect(), published)
+        let Self { list, stall_timeout, notices, .. } = self;
+        (list.iter_mut().map(|member| member.stats(*stall_timeout, now, notices)).collect(), published)
     }
 
     fn insert(&mut self, member: Member) {

@@ -3,7 +3,7 @@
 #[cfg(feature = "http")]
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gnsq_proto::{ChannelName, Command, TopicName};
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::builder::{Settings, WhenDisconnected};
+use super::member::Notice;
 use super::members::Members;
 use super::parking::{Bound, NoPlace, Parking, Pending};
 use super::report::{CloseReport, ProducerStats, Undelivered};
@@ -82,7 +83,7 @@ impl Pool {
 
     /// How many nsqds are connected.
     pub(super) fn len(&self) -> usize {
-        self.members().connected()
+        self.with_members(|members| members.connected())
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -188,7 +189,7 @@ impl Pool {
     }
 
     pub(super) fn stats(&self) -> ProducerStats {
-        let (nsqds, published) = self.members().stats(Instant::now());
+        let (nsqds, published) = self.with_members(|members| members.stats(Instant::now()));
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ProducerStats {
             nsqds,
@@ -206,7 +207,7 @@ impl Pool {
     /// nsqlookupds know these nsqds; those that are new are connected to.
     #[cfg(feature = "http")]
     pub(super) fn found(&self, nsqds: &BTreeSet<Nsqd>) {
-        let found = self.members().follow(nsqds);
+        let found = self.with_members(|members| members.follow(nsqds));
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
         self.attention.notify_one();
     }
@@ -218,19 +219,25 @@ impl Pool {
     }
 
     fn pick(&self, pending: &Pending, now: Instant) -> Option<Handle> {
-        self.members().pick(topic(&pending.command)?, pending.key, now)
+        let topic = topic(&pending.command)?;
+        self.with_members(|members| members.pick(topic, pending.key, now))
     }
 
     fn no_connections(&self, after: Duration) -> Error {
-        Error::NoConnections { after, last: self.members().last_failure() }
+        Error::NoConnections { after, last: self.with_members(|members| members.last_failure()) }
     }
 
     fn buffer_full(&self, messages: usize, bytes: usize) -> Error {
-        Error::BufferFull { messages, bytes, last: self.members().last_failure() }
+        Error::BufferFull { messages, bytes, last: self.with_members(|members| members.last_failure()) }
     }
 
-    fn members(&self) -> MutexGuard<'_, Members> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    fn with_members<T>(&self, look: impl FnOnce(&mut Members) -> T) -> T {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = look(&mut members);
+        let notices = members.take_notices();
+        drop(members);
+        notices.iter().for_each(Notice::log);
+        result
     }
 }
 
@@ -256,17 +263,17 @@ impl Session for Pool {
     }
 
     fn up(&self, connection: &Handle) {
-        self.members().up(connection);
+        self.with_members(|members| members.up(connection));
         self.changed.notify_waiters();
     }
 
     fn down(&self, connection: &Handle, cause: &Error) {
-        self.members().down(connection, cause, Instant::now());
+        self.with_members(|members| members.down(connection, cause, Instant::now()));
         self.attention.notify_one();
     }
 
     fn failed(&self, _address: &Address, cause: &Error) {
-        self.members().failed(cause);
+        self.with_members(|members| members.failed(cause));
     }
 }
 

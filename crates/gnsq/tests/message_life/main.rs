@@ -9,4 +9,5 @@ mod support;
 mod auto_touch;
 mod bytes;
 mod confirmed;
+mod keyed;
 mod servers;
