@@ -10,6 +10,7 @@ use super::lifetime::{Lifetime, Verdict};
 use super::{Life, Message};
 use crate::connection::Handle;
 use crate::error::Result;
+use crate::telemetry::ConnectionMeter;
 
 /// Lends messages to a handler, one after the other, and answers them as it decides. It is what makes a message
 /// handled cost no allocation.
@@ -74,6 +75,10 @@ impl Loan<'_> {
 
     pub(crate) fn connection(&self) -> &Handle {
         self.connection
+    }
+
+    pub(crate) fn meter(&self) -> &ConnectionMeter {
+        self.connection.meter()
     }
 
     /// Answers the message as its handler decided, unless it answered or detached it itself.
