@@ -17,9 +17,71 @@ use crate::error::{Error, Result};
 /// ```
 /// use std::time::Duration;
 ///
-/// use gnsq::ConnectionConfig;
+/// use gnsq::{ConnectionConfig, Consumer};
 ///
+/// # fn example() -> gnsq::Result<()> {
 /// let config = ConnectionConfig::new().client_id("billing-1").msg_timeout(Duration::from_secs(300));
+/// let consumer = Consumer::builder("orders", "billing").nsqd("127.0.0.1:4150").connection(config).build()?;
+/// # let _ = consumer;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A value that can't be used is an [`Error::Option`] that names it, before anything is connected to. What nsqd grants
+/// otherwise than was asked for is told by [`ConnectionStats::differences`](crate::ConnectionStats::differences).
+///
+/// # What nsqd is told, and asked for (IDENTIFY)
+///
+/// ```
+/// # use std::time::Duration;
+/// # use gnsq::ConnectionConfig;
+/// let config = ConnectionConfig::new()
+///     .client_id("billing-1")
+///     .hostname("host-7.internal")
+///     .user_agent("billing/2.1")
+///     .topology("eu-west", "eu-west-1a")
+///     .heartbeat_interval(Duration::from_secs(15))
+///     .output_buffer_size(64 * 1024)
+///     .output_buffer_timeout(Duration::from_millis(50))
+///     .msg_timeout(Duration::from_secs(300))
+///     .sample_rate(10);
+/// # let _ = config;
+/// ```
+///
+/// # Timeouts
+///
+/// ```
+/// # use std::time::Duration;
+/// # use gnsq::ConnectionConfig;
+/// let config = ConnectionConfig::new()
+///     .connect_timeout(Duration::from_secs(2))
+///     .answer_timeout(Duration::from_secs(10))
+///     .write_timeout(Duration::from_secs(10));
+/// # let _ = config;
+/// ```
+///
+/// # Limits
+///
+/// ```
+/// # use std::time::Duration;
+/// # use gnsq::ConnectionConfig;
+/// // As the nsqds' --max-msg-size, --max-body-size and --max-req-timeout.
+/// let config = ConnectionConfig::new()
+///     .max_msg_size(4 * 1024 * 1024)
+///     .max_body_size(20 * 1024 * 1024)
+///     .max_defer(Duration::from_secs(24 * 3600))
+///     .max_frame_size(32 * 1024 * 1024)
+///     .max_unsent_bytes(64 * 1024 * 1024);
+/// # let _ = config;
+/// ```
+///
+/// # Where connections come from
+///
+/// From one of this host's addresses, or made by a [`Dialer`]: through a proxy, say.
+///
+/// ```
+/// # use gnsq::ConnectionConfig;
+/// let config = ConnectionConfig::new().local_address(std::net::IpAddr::from([10, 0, 0, 7]));
 /// # let _ = config;
 /// ```
 #[derive(Debug, Clone)]

@@ -2,12 +2,13 @@
 
 mod common;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{client_with, expect_nothing_sent, identified, producer, publishing, within};
+use common::{assert_nobody_came, client_with, expect_nothing_sent, identified, producer, publishing, within};
 use gnsq::{
-    Address, ConnectionConfig, Consumer, ConsumerBuilder, Error, Io, LimitError, NsqdTcpClient, Producer,
+    Address, ConnectionConfig, Consumer, ConsumerBuilder, Dialer, Error, Io, LimitError, NsqdTcpClient, Producer,
     ProducerBuilder, WhenDisconnected,
 };
 use gnsq_testkit::{DEADLINE, Nsqd, ScriptedPeer, eventually, identify_reply};
@@ -193,6 +194,8 @@ async fn every_connection_option_out_of_range_is_refused_by_every_client() {
         (config().max_msg_size(1 << 31), "max_msg_size"),
         (config().max_body_size(8), "max_body_size"),
         (config().max_body_size(usize::MAX), "max_body_size"),
+        (config().local_address(IpAddr::from([224, 0, 0, 1])), "local_address"),
+        (config().local_address(IpAddr::from([127, 0, 0, 1])).dialer(NoDialer), "local_address"),
     ] {
         let tried = within(NsqdTcpClient::connect_with(peer.address(), wrong.clone(), &Io::Current)).await;
         assert_option(tried.map(drop), option);
@@ -206,6 +209,35 @@ async fn every_connection_option_out_of_range_is_refused_by_every_client() {
         config().sample_rate(99).max_msg_size(1).max_frame_size(64).max_unsent_bytes((1 << 31) - 1),
     ] {
         within(NsqdTcpClient::connect_with(peer.address(), right, &Io::Current)).await.unwrap();
+    }
+}
+
+/// It is never asked.
+struct NoDialer;
+
+impl Dialer for NoDialer {
+    type Stream = tokio::io::DuplexStream;
+
+    async fn dial(&self, _: &Address) -> std::io::Result<Self::Stream> {
+        unreachable!("what can't be right is refused before")
+    }
+}
+
+/// How large a value may be, only nsqd knows.
+#[tokio::test]
+async fn what_nsqd_does_not_take_is_told_with_its_reason() {
+    let nsqd = Nsqd::start().await;
+    let config = ConnectionConfig::new;
+    for (wrong, reason) in [
+        (config().heartbeat_interval(Duration::from_secs(61)), "heartbeat interval (61000) is invalid"),
+        (config().output_buffer_size(65537), "output buffer size (65537) is invalid"),
+        (config().output_buffer_timeout(Duration::from_secs(31)), "output buffer timeout (31000) is invalid"),
+        (config().msg_timeout(Duration::from_secs(901)), "msg timeout (901000) is invalid"),
+    ] {
+        let client = within(NsqdTcpClient::connect_with(nsqd.tcp_address(), wrong, &Io::Current)).await.unwrap();
+        let error = within(client.identify()).await.unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}");
+        assert!(!error.is_retryable(), "{error}");
     }
 }
 
@@ -263,6 +295,7 @@ async fn every_consumer_option_out_of_range_is_refused() {
     for name in BAD_NAMES {
         assert!(matches!(Consumer::builder(name, "c").nsqd(peer.address()).build(), Err(Error::Name(_))), "{name:?}");
         assert!(matches!(Consumer::builder("t", name).nsqd(peer.address()).build(), Err(Error::Name(_))), "{name:?}");
+        assert!(matches!(consumer(&peer).topics(["u", name]).build(), Err(Error::Name(_))), "{name:?}");
     }
     assert_nobody_came(&peer).await;
 }
@@ -271,7 +304,11 @@ async fn every_consumer_option_out_of_range_is_refused() {
 #[tokio::test]
 async fn every_option_of_discovery_out_of_range_is_refused() {
     type Change = fn(ConsumerBuilder) -> ConsumerBuilder;
-    let cases: [(Change, &str); 8] = [
+    let cases: [(Change, &str); 12] = [
+        (|_| Consumer::matching("orders(", "c").lookupd("host"), "matching"),
+        (|_| Consumer::matching("orders", "c"), "lookupd"),
+        (|_| Consumer::matching("orders", "c").lookupd("host").nsqd("host"), "nsqd"),
+        (|_| Consumer::matching("orders", "c").lookupd("host").topics(["bills"]), "topics"),
         (|builder| builder.lookupd("not an address"), "lookupd"),
         (|builder| builder.lookupd(""), "lookupd"),
         (|builder| builder.lookupd_poll_interval(Duration::ZERO), "lookupd_poll_interval"),
@@ -345,12 +382,4 @@ fn assert_option(outcome: gnsq::Result<()>, expected: &str) {
         }
         other => panic!("{expected} is to be refused, not {other:?}"),
     }
-}
-
-/// A connection of this process is there for the peer as soon as it is made.
-async fn assert_nobody_came(peer: &ScriptedPeer) {
-    let ours = within(tokio::net::TcpStream::connect(peer.address())).await.expect("it goes well");
-    let mut first = peer.accept().await;
-    drop(ours);
-    assert_eq!(first.next_line().await, None);
 }

@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gnsq::{ConsumerBuilder, LookupdClient, Producer, ProducerBuilder};
@@ -338,4 +339,42 @@ async fn a_tombstoned_topic_is_published_elsewhere_if_there_is_somewhere() {
     // There is nobody else: it is published where it was on its way out.
     producer.publish(&leaving, "x").await.unwrap();
     producer.close().await;
+}
+
+/// A source of addresses, such as DNS SRV records are.
+#[tokio::test]
+async fn nsqlookupds_come_from_where_the_user_says() {
+    let cluster = Cluster::start(1, 1).await;
+    let other = Nsqlookupd::start().await;
+    let moved = Nsqd::builder().lookupd(&other).start().await;
+    fill(cluster.nsqds[0].tcp_address(), 0..100).await;
+    fill(moved.tcp_address(), 100..200).await;
+    let told = Arc::new(Mutex::new(Err("no such name")));
+    let source = told.clone();
+    let builder = consumer()
+        .lookupds_from(move || {
+            let told: Result<Vec<String>, _> = source.lock().unwrap().clone();
+            async move { if told == Err("a bug") { panic!("a bug") } else { told } }
+        })
+        .lookupd_poll_interval(POLL);
+    let seen = Seen::new();
+    let consuming = Consuming::into(builder, &seen);
+    *told.lock().unwrap() = Ok(vec![cluster.lookupds[0].http_url(), "no address".to_owned()]);
+    seen.wait_for(0..100).await;
+
+    // What it told last holds while it fails, in any way.
+    for failure in ["timeout", "a bug"] {
+        *told.lock().unwrap() = Err(failure);
+        next_poll(&cluster.lookupds[0]).await;
+    }
+    assert_eq!(consuming.handle.stats().connections, 1);
+
+    *told.lock().unwrap() = Ok(vec![other.http_url()]);
+    seen.wait_for(100..200).await;
+    // The one that it no longer tells of isn't asked, and what it knows counts no more once the connection ends.
+    drop(cluster);
+    consuming.wait_for_connections(1).await;
+    next_poll(&other).await;
+    assert_eq!(consuming.handle.connections()[0].nsqd, moved.tcp_address().into());
+    consuming.shutdown().await;
 }

@@ -190,7 +190,7 @@ async fn receivers_that_panic_harm_neither_the_connection_nor_the_other_receiver
 #[tokio::test]
 async fn a_receiver_that_panics_harms_no_publish() {
     let peer = ScriptedPeer::bind().await;
-    let producer = producer(&[&peer]).build().unwrap();
+    let producer = producer(&[&peer]).batching(false).build().unwrap();
     panic_at_everything(producer.signals());
     let mut connection = identified(&peer).await;
     let (first, second) = (publishing(&producer, "first"), publishing(&producer, "second"));

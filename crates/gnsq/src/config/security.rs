@@ -22,6 +22,13 @@ pub(crate) struct Security {
 
 impl ConnectionConfig {
     /// Encrypts connections. An nsqd that declines isn't used: nothing goes on in clear text. Default: no TLS.
+    ///
+    /// ```
+    /// use gnsq::{ConnectionConfig, TlsConfig};
+    ///
+    /// let config = ConnectionConfig::new().tls(TlsConfig::new().ca_certificate_file("/etc/nsq/ca.pem"));
+    /// # let _ = config;
+    /// ```
     #[cfg(feature = "tls")]
     pub fn tls(mut self, config: impl Into<Option<TlsConfig>>) -> Self {
         self.security.tls = config.into();
@@ -39,6 +46,13 @@ impl ConnectionConfig {
 
     /// Compresses with deflate at this level, 1 (fast) to 9 (small), which nsqd lowers to its `--max-deflate-level` (6);
     /// not together with snappy. An nsqd that declines is used without. Default: no.
+    ///
+    /// ```
+    /// use gnsq::ConnectionConfig;
+    ///
+    /// let config = ConnectionConfig::new().deflate(3);
+    /// # let _ = config;
+    /// ```
     #[cfg(feature = "deflate")]
     pub fn deflate(mut self, level: impl Into<Option<u8>>) -> Self {
         self.security.deflate = level.into();
@@ -47,6 +61,13 @@ impl ConnectionConfig {
 
     /// The secret to give to an nsqd that asks for one (AUTH). It is shown nowhere; without TLS it travels in clear text.
     /// Default: none.
+    ///
+    /// ```
+    /// use gnsq::ConnectionConfig;
+    ///
+    /// let config = ConnectionConfig::new().auth_secret(std::env::var("NSQ_SECRET").unwrap_or_default());
+    /// # let _ = config;
+    /// ```
     pub fn auth_secret(mut self, secret: impl Into<Secret>) -> Self {
         self.security.auth_secret = Some(secret.into());
         self

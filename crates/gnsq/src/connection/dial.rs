@@ -86,6 +86,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn addresses_that_refuse_are_passed_over_whatever_their_family() {
+        let refusing = TcpSocket::new_v4().unwrap();
+        // Bound but not listened on: nobody else gets the port, and connections are refused.
+        refusing.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let open = TcpListener::bind("[::1]:0").await.unwrap();
+        let addresses = [refusing.local_addr().unwrap(), open.local_addr().unwrap()];
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let stream = connect_any(&addresses, None, deadline).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
+
+        // Of a local address's family there may be none that works.
+        let error = connect_any(&addresses, Some("127.0.0.1".parse().unwrap()), deadline).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[tokio::test]
     async fn an_address_that_swallows_everything_leaves_time_for_the_next() {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -74,7 +74,8 @@ impl Handle {
     pub(super) fn tell_messages(&self, batch: &mut Vec<Message>) {
         if tracing::enabled!(target: "gnsq::message", tracing::Level::TRACE) {
             for message in &*batch {
-                message_event!(TRACE, self, message.id(), attempts = message.attempts(), "received");
+                let size = message.body().len();
+                message_event!(TRACE, self, message.id(), attempts = message.attempts(), size, "message received");
             }
         }
         let on_message = &self.observer().signals().on_message;
@@ -88,7 +89,7 @@ impl Handle {
     }
 
     pub(crate) fn tell_finished(&self, id: MessageId) {
-        message_event!(TRACE, self, id, "finished");
+        message_event!(TRACE, self, id, "message finished");
         self.meter().finished.add(1);
         self.observer().finished();
         let on_finish = &self.observer().signals().on_finish;
@@ -100,7 +101,7 @@ impl Handle {
     }
 
     pub(crate) fn tell_requeued(&self, id: MessageId, delay: Duration, backoff: bool) {
-        message_event!(DEBUG, self, id, ?delay, backoff, "requeued");
+        message_event!(TRACE, self, id, ?delay, backoff, "message requeued");
         self.meter().requeued.add(1);
         self.observer().requeued(backoff);
         let on_requeue = &self.observer().signals().on_requeue;
@@ -113,7 +114,7 @@ impl Handle {
     }
 
     pub(crate) fn tell_touched(&self, id: MessageId) {
-        message_event!(TRACE, self, id, "touched");
+        message_event!(TRACE, self, id, "message touched");
     }
 
     pub(super) fn tell_response(&self, data: &Bytes) {
@@ -128,6 +129,14 @@ impl Handle {
 
     pub(super) fn tell_error(&self, error: &ServerError) {
         if !error.is_fatal() {
+            tracing::debug!(
+                topic = self.topic().map(display),
+                channel = self.channel().map(display),
+                nsqd = %self.address(),
+                id = error.message_id().map(display),
+                %error,
+                "an answer came too late for nsqd"
+            );
             self.meter().too_late.add(1);
         }
         self.observer().error(error);
@@ -136,7 +145,7 @@ impl Handle {
     }
 
     pub(super) fn tell_expired(&self, id: MessageId) {
-        message_event!(DEBUG, self, id, "timed out unanswered");
+        message_event!(DEBUG, self, id, "message timed out unanswered");
         self.meter().expired.add(1);
         self.observer().expired();
     }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use gnsq_proto::BackoffTimer;
+use gnsq_proto::{BackoffTimer, ChannelName, TopicName};
 use tokio_util::sync::CancellationToken;
+use tracing::field::display;
 
 use super::handle::Handle;
 use super::observer::Observer;
@@ -25,6 +26,9 @@ pub(crate) trait Session: Debug + Send + Sync + 'static {
 
     /// Whether it waits for messages: a connection that can't bring any is worth nothing, however well it is.
     const WAITS: bool;
+
+    /// The topic and channel that a connection is for, if it is for one.
+    fn subject<'a>(&'a self, purpose: &'a Self::Purpose) -> Option<(&'a TopicName, &'a ChannelName)>;
 
     /// What is told a recorder of metrics about the connections to one nsqd.
     fn meter(&self, purpose: &Self::Purpose, nsqd: &Address) -> ConnectionMeter;
@@ -75,6 +79,10 @@ impl<P: Send + Sync> Supervisor<P> {
         // Whether nsqd closed the last connection.
         let mut was_closed = false;
         let mut is_told = false;
+        // Whether the last connection ended as soon as it began.
+        let mut was_brief = false;
+        let subject = session.subject(&self.purpose);
+        let (topic, channel) = (subject.map(|(topic, _)| display(topic)), subject.map(|(_, channel)| display(channel)));
         loop {
             let connected = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -84,7 +92,13 @@ impl<P: Send + Sync> Supervisor<P> {
             match connected {
                 Ok(connection) => {
                     let since = Instant::now();
-                    is_told = false;
+                    // Once is enough for those who read the log; all the attempts are for those who look for a cause.
+                    if was_brief {
+                        tracing::debug!(topic, channel, nsqd = %self.address, "connected again");
+                    } else {
+                        tracing::info!(topic, channel, nsqd = %self.address, "connected");
+                        is_told = false;
+                    }
                     self.connected.store(true, Ordering::Relaxed);
                     meter.connects.add(1);
                     meter.connected.set(1);
@@ -93,21 +107,33 @@ impl<P: Send + Sync> Supervisor<P> {
                     self.until_end(&connection, S::WAITS && was_closed).await;
                     drop(in_use);
                     meter.connected.set(0);
-                    was_closed = closed_by_nsqd(&connection.end());
+                    let error = connection.end();
+                    was_closed = closed_by_nsqd(&error);
                     // One that ends as soon as it begins is a failure too.
-                    if since.elapsed() > STABLE {
+                    let is_brief = since.elapsed() <= STABLE;
+                    if !is_brief {
                         backoff.reset();
                     }
+                    let is_meant = self.stop.is_cancelled() || matches!(error, Error::Closed);
+                    match (is_meant, is_brief && was_brief) {
+                        (true, _) => tracing::info!(topic, channel, nsqd = %self.address, "disconnected"),
+                        (false, false) => {
+                            tracing::warn!(topic, channel, nsqd = %self.address, %error, "the connection is lost");
+                        }
+                        (false, true) => {
+                            tracing::debug!(topic, channel, nsqd = %self.address, %error, "the connection is lost again");
+                        }
+                    }
+                    was_brief = is_brief && !is_meant;
                 }
                 Err(error) => {
                     meter.connect_failures.add(1);
                     // What counts is why the connection was lost, not what it was lost for.
                     let error = if let Error::Lost { cause, .. } = error { *cause } else { error };
-                    // Once is enough for those who read the log; all the attempts are for those who look for a cause.
                     if std::mem::replace(&mut is_told, true) {
-                        tracing::debug!(nsqd = %self.address, %error, "still can't use nsqd");
+                        tracing::debug!(topic, channel, nsqd = %self.address, %error, "still can't use nsqd");
                     } else {
-                        tracing::warn!(nsqd = %self.address, %error, "can't use nsqd, will try again");
+                        tracing::warn!(topic, channel, nsqd = %self.address, %error, "can't use nsqd, will try again");
                     }
                     session.failed(&self.address, &error);
                 }
@@ -149,7 +175,7 @@ impl<P: Send + Sync> Supervisor<P> {
             _ = connection.ended() => return,
             () = self.stop.cancelled() => {}
             () = hears_nothing(connection), if doubtful => {
-                tracing::info!(nsqd = %self.address, "no message since nsqd closed the last connection: renewing this one");
+                tracing::debug!(nsqd = %self.address, "no message since nsqd closed the last connection: renewing this one");
                 // It fails only if the connection has ended.
                 drop(connection.start_close());
             }

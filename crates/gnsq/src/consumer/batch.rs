@@ -49,7 +49,13 @@ impl ConsumerHandle {
             let (attempts, event) = (core.attempts(message), listening.then(|| MessageEvent::new(message)));
             lent.push(Lent { loan: lender.lend(message), attempts, event });
         }
-        match AssertUnwindSafe(async { function(messages).await }).catch_unwind().await {
+        let began = Instant::now();
+        let outcome = AssertUnwindSafe(async { function(messages).await }).catch_unwind().await;
+        // One call, whatever it was about.
+        if let Some(lent) = lent.first() {
+            lent.loan.connection().meter().handler.record_time(began, Instant::now());
+        }
+        match outcome {
             Ok(Ok(BatchOutcome::Finish)) => lent.into_iter().for_each(|lent| lent.settle(Verdict::Finish)),
             Ok(Ok(BatchOutcome::Each(results))) => {
                 let undecided = Arc::new(HandlerError::from(UNDECIDED));
@@ -91,6 +97,7 @@ impl Lent<'_> {
         }
         let verdict = requeue(core, self.attempts, self.event.as_ref(), error);
         if !error.is::<Requeue>() {
+            self.loan.connection().meter().handler_failures.add(1);
             tracing::warn!(id = %self.loan.id(), %error, "a message of a batch failed and is requeued");
             if let Some(message) = self.event.take() {
                 core.signals.on_exception.emit(|| ExceptionEvent { message, error: error.clone() });

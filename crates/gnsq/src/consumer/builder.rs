@@ -25,6 +25,86 @@ use crate::fleet::{Discovery, LookupdOptions, lookupd_options};
 use crate::runtime::Io;
 
 /// Makes a [`Consumer`].
+///
+/// # Where messages come from
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use gnsq::{Consumer, LookupdClient};
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// // nsqds by name, and those that nsqlookupds know.
+/// let consumer = Consumer::builder("orders", "billing")
+///     .nsqds(["10.0.0.1", "10.0.0.2:4150"])
+///     .lookupd("http://nsqlookupd.internal:4161")
+///     .lookupd_client(LookupdClient::builder("https://far.example").authorization("Bearer …").build()?)
+///     .lookupd_poll_interval(Duration::from_secs(30))
+///     .lookupd_poll_jitter(0.2)
+///     .build()?;
+/// # let _ = consumer;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # The flow of messages
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use gnsq::Consumer;
+/// # fn example() -> gnsq::Result<()> {
+/// let consumer = Consumer::builder("orders", "billing")
+///     .nsqd("127.0.0.1:4150")
+///     .max_in_flight(500)
+///     .concurrency(50)
+///     .low_ready_idle_timeout(Duration::from_secs(5))
+///     .turns(Duration::from_millis(50), Duration::from_secs(1))
+///     .shutdown_timeout(Duration::from_secs(60))
+///     .build()?;
+/// # let _ = consumer;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # When handlers fail
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use gnsq::{Consumer, MessageEvent};
+/// # fn example() -> gnsq::Result<()> {
+/// let consumer = Consumer::builder("orders", "billing")
+///     .nsqd("127.0.0.1:4150")
+///     .max_attempts(8)
+///     .requeue_delay(Duration::from_secs(5))
+///     .max_requeue_delay(Duration::from_secs(300))
+///     .max_backoff(Duration::from_secs(30))
+///     .backoff_on_late_finish(true)
+///     .give_up_handler(|message: MessageEvent| async move {
+///         eprintln!("gave up on {} of {} after {} attempts", message.id, message.topic, message.attempts);
+///         Ok::<_, std::io::Error>(())
+///     })
+///     .build()?;
+/// # let _ = consumer;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Connections
+///
+/// TLS, compression and AUTH have methods here; all else is in [`ConnectionConfig`].
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use gnsq::{ConnectionConfig, Consumer};
+/// # fn example() -> gnsq::Result<()> {
+/// let consumer = Consumer::builder("orders", "billing")
+///     .nsqd("127.0.0.1:4150")
+///     .connection(ConnectionConfig::new().msg_timeout(Duration::from_secs(300)))
+///     .auth_secret("of this service")
+///     .max_reconnect_delay(Duration::from_secs(5))
+///     .build()?;
+/// # let _ = consumer;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a builder does nothing until built"]
 pub struct ConsumerBuilder {
     topics: Result<Topics>,
@@ -86,7 +166,7 @@ impl ConsumerBuilder {
 
     /// Adds topics, whose messages come from the same channel's name and count against the same
     /// [`max_in_flight`](Self::max_in_flight); [`Message::topic`](crate::Message::topic) tells them apart. Each topic has a
-    /// connection to each nsqd. To consume all topics of a kind, see [`Consumer::matching`].
+    /// connection to each nsqd. To consume all topics of a kind, see `Consumer::matching`.
     pub fn topics<T>(mut self, topics: impl IntoIterator<Item = T>) -> Self
     where
         T: TryInto<TopicName, Error: Into<Error>>,

@@ -213,6 +213,10 @@ impl Session for Core {
 
     const WAITS: bool = true;
 
+    fn subject<'a>(&'a self, topic: &'a TopicName) -> Option<(&'a TopicName, &'a ChannelName)> {
+        Some((topic, &self.settings.channel))
+    }
+
     fn meter(&self, topic: &TopicName, nsqd: &Address) -> ConnectionMeter {
         ConnectionMeter::of_consumer(topic, &self.settings.channel, nsqd)
     }

@@ -51,9 +51,9 @@ impl<F: Ord> Board<F> {
         self.known.send_modify(|known| known.found = found);
     }
 
-    /// The round that began then is complete.
-    pub(super) fn complete(&self, began: Instant) {
-        self.known.send_modify(|known| known.as_of = Some(began));
+    /// The round that began then is complete, and this is what is known.
+    pub(super) fn complete(&self, found: BTreeSet<F>, began: Instant) {
+        self.known.send_modify(|known| *known = Known { found, as_of: Some(began) });
     }
 }
 

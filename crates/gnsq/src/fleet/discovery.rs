@@ -1,6 +1,7 @@
 //! Asks nsqlookupds again and again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use gnsq_proto::BackoffTimer;
 use tokio_util::sync::CancellationToken;
 
+use super::source::Sourced;
 use super::{Board, LookupdOptions, Question};
 use crate::http::{HttpError, LookupdClient};
 
@@ -17,15 +19,20 @@ use crate::http::{HttpError, LookupdClient};
 pub(crate) struct Discovery<Q: Question> {
     question: Q,
     options: LookupdOptions,
+    sourced: Sourced,
     /// The last good answer of each nsqlookupd, which holds while it gives none.
     known: BTreeMap<String, BTreeSet<Q::Found>>,
+    /// Those that gave no answer when they were asked last.
+    silent: BTreeSet<String>,
     board: Arc<Board<Q::Found>>,
     rng: fastrand::Rng,
 }
 
 impl<Q: Question> Discovery<Q> {
     pub(crate) fn new(question: Q, options: LookupdOptions, board: Arc<Board<Q::Found>>) -> Self {
-        Self { question, options, known: BTreeMap::new(), board, rng: fastrand::Rng::new() }
+        let sourced = Sourced::new(options.source.clone());
+        let (known, silent) = (BTreeMap::new(), BTreeSet::new());
+        Self { question, options, sourced, known, silent, board, rng: fastrand::Rng::new() }
     }
 
     /// Runs until `stop`. `posted` is called when there is something new on the board.
@@ -63,27 +70,55 @@ impl<Q: Question> Discovery<Q> {
     /// answered, and something is known.
     async fn round(&mut self, posted: &(impl Fn() + Send)) -> bool {
         let began = Instant::now();
-        let question = &self.question;
-        let asked = self.options.clients.iter();
-        let mut answers: FuturesUnordered<_> =
-            asked.map(|client| async move { (client, ask(question, client).await) }).collect();
+        let Self { question, options, sourced, known, silent, board, .. } = self;
+        let question = &*question;
+        let ask = |client: LookupdClient| async move {
+            let answer = ask(question, &client).await;
+            (client, answer)
+        };
+        let mut answers: FuturesUnordered<_> = options.clients.iter().cloned().map(ask).collect();
+        let mut refresh = pin!(sourced.refresh());
+        let mut refreshed = false;
         let mut all_answered = true;
-        while let Some((client, answer)) = answers.next().await {
-            match answer {
-                Ok(known) => {
-                    self.known.insert(client.address().to_owned(), known);
-                    self.board.post(self.known.values().flatten().cloned().collect());
-                    posted();
+        let mut asked = BTreeSet::new();
+        loop {
+            tokio::select! {
+                (current, clients) = &mut refresh, if !refreshed => {
+                    refreshed = true;
+                    all_answered &= current;
+                    answers.extend(clients.into_iter().map(ask));
                 }
-                Err(error) => {
-                    all_answered = false;
-                    crate::telemetry::lookupd_failed(client.address());
-                    tracing::warn!(lookupd = client.address(), %error, "nsqlookupd gives no answer");
+                Some((client, answer)) = answers.next() => {
+                    match answer {
+                        Ok(found) => {
+                            if silent.remove(client.address()) {
+                                tracing::info!(lookupd = client.address(), "nsqlookupd answers again");
+                            }
+                            known.insert(client.address().to_owned(), found);
+                            board.post(known.values().flatten().cloned().collect());
+                            posted();
+                        }
+                        Err(error) => {
+                            all_answered = false;
+                            crate::telemetry::lookupd_failed(client.address());
+                            if silent.insert(client.address().to_owned()) {
+                                tracing::warn!(lookupd = client.address(), %error, "nsqlookupd gives no answer");
+                            } else {
+                                tracing::debug!(lookupd = client.address(), %error, "nsqlookupd still gives no answer");
+                            }
+                        }
+                    }
+                    asked.insert(client.address().to_owned());
                 }
+                else => break,
             }
         }
-        self.board.complete(began);
-        all_answered && self.known.values().any(|known| !known.is_empty())
+        // What those knew that are no longer asked counts no more.
+        known.retain(|address, _| asked.contains(address));
+        silent.retain(|address| asked.contains(address));
+        board.complete(known.values().flatten().cloned().collect(), began);
+        posted();
+        all_answered && known.values().any(|known| !known.is_empty())
     }
 
     fn next_round(&mut self) -> Duration {

@@ -8,6 +8,8 @@ mod discovery;
 mod options;
 #[cfg(feature = "http")]
 mod question;
+#[cfg(feature = "http")]
+mod source;
 
 #[cfg(feature = "http")]
 use std::collections::BTreeSet;
@@ -28,6 +30,8 @@ pub(crate) use self::discovery::Discovery;
 pub(crate) use self::options::{LookupdOptions, lookupd_options};
 #[cfg(feature = "http")]
 pub(crate) use self::question::{Nodes, Nsqd, Question, usable_address};
+#[cfg(feature = "http")]
+pub(crate) use self::source::Source;
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::connection::{Session, Supervisor};
@@ -103,7 +107,13 @@ impl<S: Session> Fleet<S> {
         self.members.retain(|(purpose, address), member| {
             let stays = member.fixed || member.listed || member.connected.load(Ordering::Relaxed);
             if !stays {
-                tracing::info!(nsqd = %address, ?purpose, "not connected, and not known to nsqlookupd any more");
+                let subject = self.session.subject(purpose);
+                tracing::info!(
+                    topic = subject.map(|(topic, _)| display(topic)),
+                    channel = subject.map(|(_, channel)| display(channel)),
+                    nsqd = %address,
+                    "not connected, and not known to nsqlookupd any more"
+                );
                 member.stop.cancel();
             }
             stays

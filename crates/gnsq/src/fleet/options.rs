@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use super::Source;
 use crate::error::{Error, Result};
 use crate::http::LookupdClient;
 
 #[derive(Debug, Clone)]
 pub(crate) struct LookupdOptions {
     pub(crate) clients: Vec<LookupdClient>,
+    /// Where there are more.
+    pub(crate) source: Option<Source>,
     /// The first of the addresses given that is none.
     problem: Option<Error>,
     pub(crate) interval: Duration,
@@ -26,7 +29,7 @@ impl LookupdOptions {
 
     /// Whether there is nobody to ask.
     pub(crate) fn is_empty(&self) -> bool {
-        self.clients.is_empty()
+        self.clients.is_empty() && self.source.is_none()
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -46,7 +49,7 @@ impl LookupdOptions {
 
 impl Default for LookupdOptions {
     fn default() -> Self {
-        Self { clients: Vec::new(), problem: None, interval: Duration::from_secs(60), jitter: 0.3 }
+        Self { clients: Vec::new(), source: None, problem: None, interval: Duration::from_secs(60), jitter: 0.3 }
     }
 }
 
@@ -71,6 +74,38 @@ macro_rules! lookupd_options {
         #[cfg(feature = "http")]
         pub fn lookupd_client(mut self, client: crate::http::LookupdClient) -> Self {
             self.$($options).+.clients.push(client);
+            self
+        }
+
+        /// Asks this function where nsqlookupds are, each time before they are asked: for DNS SRV records, say, or a
+        /// catalogue of services. What it told last holds while it fails or takes longer than 10 s; those that it no
+        /// longer tells of count no more. It is asked beside those that are named, and a later one replaces it.
+        ///
+        /// ```no_run
+        /// # async fn resolve_srv(_: &str) -> std::io::Result<Vec<(String, u16)>> { Ok(Vec::new()) }
+        /// # fn example() -> gnsq::Result<()> {
+        /// # let builder = gnsq::Consumer::builder("orders", "billing");
+        /// let client = builder
+        ///     .lookupds_from(|| async {
+        ///         // By the DNS library of your choice.
+        ///         let targets = resolve_srv("_nsqlookupd._tcp.internal").await?;
+        ///         let addresses = targets.into_iter().map(|(host, port)| format!("{host}:{port}"));
+        ///         Ok::<_, std::io::Error>(addresses.collect::<Vec<_>>())
+        ///     })
+        ///     .build()?;
+        /// # let _ = client;
+        /// # Ok(())
+        /// # }
+        /// ```
+        #[cfg(feature = "http")]
+        pub fn lookupds_from<F, R, A, E>(mut self, source: F) -> Self
+        where
+            F: Fn() -> R + Send + Sync + 'static,
+            R: Future<Output = Result<A, E>> + Send + 'static,
+            A: IntoIterator<Item: Into<String>>,
+            E: Into<crate::HandlerError>,
+        {
+            self.$($options).+.source = Some(crate::fleet::Source::new(source));
             self
         }
 

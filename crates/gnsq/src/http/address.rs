@@ -7,13 +7,18 @@ use reqwest::Url;
 
 use super::HttpError;
 
-/// A server's HTTP API: `http` or `https`, a host, a port and possibly a path under which the API stands.
+/// A server's HTTP API: `http` or `https`, a host, a port, possibly a path under which the API stands, and a query that
+/// goes with every request.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct BaseUrl(Url);
+pub(super) struct BaseUrl {
+    url: Url,
+    /// It may be a secret, and is shown nowhere.
+    query: Option<String>,
+}
 
 impl BaseUrl {
-    /// Takes `http[s]://host[:port][/prefix]`, where a missing port is the scheme's own, and
-    /// `host[:port][/prefix]`, where it is `default_port`.
+    /// Takes `http[s]://host[:port][/prefix][?query]`, where a missing port is the scheme's own, and
+    /// `host[:port][/prefix][?query]`, where it is `default_port`.
     pub(super) fn parse(address: &str, default_port: u16) -> Result<Self, HttpError> {
         let bad = |reason: &str| HttpError::BadAddress { address: presentable(address), reason: reason.to_owned() };
         if address.is_empty() {
@@ -35,7 +40,7 @@ impl BaseUrl {
             Ok(ip) if scheme.is_none() => format!("[{ip}]"),
             _ => rest.to_owned(),
         };
-        let authority = rest.split('/').next().unwrap_or_default();
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         if authority.contains('@') {
             return Err(bad("credentials belong into the builder's `authorization`"));
         }
@@ -44,9 +49,11 @@ impl BaseUrl {
         }
         let mut url =
             Url::parse(&format!("{}://{rest}", scheme.unwrap_or("http"))).map_err(|error| bad(&error.to_string()))?;
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(bad("it has a query or a fragment"));
+        if url.fragment().is_some() {
+            return Err(bad("it has a fragment"));
         }
+        let query = url.query().filter(|query| !query.is_empty()).map(str::to_owned);
+        url.set_query(None);
         match authority.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']')) {
             Some("") => return Err(bad("it has no port behind the colon")),
             None if scheme.is_none() => {
@@ -62,31 +69,39 @@ impl BaseUrl {
         if host.parse::<Ipv4Addr>().is_ok() && !authority.starts_with(host) {
             return Err(bad("it has no host name or full IP address"));
         }
-        Ok(Self(url))
+        Ok(Self { url, query })
     }
 
-    /// The URL of an endpoint; the segments need no escaping.
+    /// The URL of an endpoint, without the query that goes with every request; the segments need no escaping.
     pub(super) fn endpoint(&self, segments: &[&str]) -> Url {
-        let mut url = self.0.clone();
+        let mut url = self.url.clone();
         url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(segments);
         url
     }
 
+    /// Adds what goes with every request.
+    pub(super) fn add_query(&self, url: &mut Url) {
+        if let Some(query) = &self.query {
+            let own = url.query().map(|own| format!("{own}&{query}"));
+            url.set_query(Some(own.as_ref().unwrap_or(query)));
+        }
+    }
+
     pub(super) fn is_https(&self) -> bool {
-        self.0.scheme() == "https"
+        self.url.scheme() == "https"
     }
 
     /// The host's name, unless it is an IP address.
     pub(super) fn domain(&self) -> Option<&str> {
-        self.0.domain()
+        self.url.domain()
     }
 
     pub(super) fn port(&self) -> u16 {
-        self.0.port_or_known_default().expect("http and https have default ports")
+        self.url.port_or_known_default().expect("http and https have default ports")
     }
 
     pub(super) fn as_str(&self) -> &str {
-        self.0.as_str()
+        self.url.as_str()
     }
 }
 
@@ -156,6 +171,22 @@ mod tests {
     }
 
     #[test]
+    fn a_query_goes_with_every_request_and_is_not_shown() {
+        for address in ["host/nsq?token=s3cret", "http://host:4151/nsq?token=s3cret"] {
+            let base = BaseUrl::parse(address, 4151).unwrap();
+            assert_eq!(format!("{} {base:?}", base.as_str()), "http://host:4151/nsq \"http://host:4151/nsq\"");
+            let mut url = base.endpoint(&["lookup"]);
+            base.add_query(&mut url);
+            assert_eq!(url.as_str(), "http://host:4151/nsq/lookup?token=s3cret");
+            url.set_query(Some("topic=t"));
+            base.add_query(&mut url);
+            assert_eq!(url.as_str(), "http://host:4151/nsq/lookup?topic=t&token=s3cret");
+        }
+        assert_eq!(parse("host?x=1"), "http://host:4151/");
+        assert_eq!(parse("host?"), "http://host:4151/");
+    }
+
+    #[test]
     fn only_a_name_is_a_domain() {
         assert_eq!(BaseUrl::parse("nsqd.internal", 1).unwrap().domain(), Some("nsqd.internal"));
         assert_eq!(BaseUrl::parse("127.0.0.1", 1).unwrap().domain(), None);
@@ -179,7 +210,6 @@ mod tests {
             "[::1",
             "4151",
             ":4151",
-            "http://host?x=1",
             "host#f",
         ] {
             refusal(address);
@@ -188,7 +218,7 @@ mod tests {
 
     #[test]
     fn an_error_shows_neither_credentials_nor_a_query_and_is_bounded() {
-        for address in ["http://me:secret@host:4151", "me:secret@host", "host?token=secret", "http://h#secret"] {
+        for address in ["http://me:secret@host:4151", "me:secret@host", "ho st?token=secret", "http://h#secret"] {
             assert!(!refusal(address).contains("secret"), "{}", refusal(address));
         }
         assert!(refusal(&"[".repeat(10_000)).len() < 400);

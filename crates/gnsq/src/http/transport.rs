@@ -131,8 +131,10 @@ impl Request<'_> {
 
     /// Sends it and reads the whole answer, which tells of success.
     pub(super) async fn send(self) -> Result<Answer, HttpError> {
-        let Self { transport, method, url, body } = self;
+        let Self { transport, method, mut url, body } = self;
         let text = url.to_string();
+        // Behind what is shown.
+        transport.base.add_query(&mut url);
         let settings = &transport.settings;
         let result = transport.http.request(method, url).body(body).send().await;
         let response = result.map_err(|error| failure(error, &text, settings))?;

@@ -181,7 +181,7 @@ impl ProducerBuilder {
         self
     }
 
-    /// Whether messages that are published to one topic at the same time, or while nsqd still owes the topic an answer,
+    /// Whether messages that are published to one topic at the same time, or while nsqd owes the topic several answers,
     /// share a command (MPUB). Nothing waits for others to come: a lone message goes out at once, by itself. Default: yes.
     ///
     /// Each keeps its own outcome. nsqd takes the messages of a command one by one: should its disk fail in between,

@@ -43,6 +43,35 @@ impl Flaws {
     const TOMBSTONED: u8 = 4;
 }
 
+/// What is to be told of an nsqd, once no lock is held: who listens to the log may publish what is told there.
+#[derive(Debug)]
+pub(super) struct Notice {
+    nsqd: Address,
+    news: News,
+}
+
+#[derive(Debug)]
+enum News {
+    Opened { wait: Duration, cause: Error },
+    Closed,
+    Stalled,
+    Answers,
+}
+
+impl Notice {
+    pub(super) fn log(&self) {
+        let Self { nsqd, news } = self;
+        match news {
+            News::Opened { wait, cause } => {
+                tracing::warn!(%nsqd, ?wait, error = %cause, "publishes fail again and again: leaving nsqd alone");
+            }
+            News::Closed => tracing::info!(%nsqd, "a publish has succeeded: using nsqd again"),
+            News::Stalled => tracing::warn!(%nsqd, "nsqd answers no publish: leaving it alone until it does"),
+            News::Answers => tracing::info!(%nsqd, "nsqd answers publishes again"),
+        }
+    }
+}
+
 impl Member {
     pub(super) fn new(address: Address, named: bool, breaker_failures: u32) -> Self {
         Self {
@@ -64,8 +93,14 @@ impl Member {
     }
 
     /// What speaks against a publish to it, on a connection that lives.
-    pub(super) fn flaws(&mut self, topic: &TopicName, stall_timeout: Option<Duration>, now: Instant) -> Flaws {
-        self.look(stall_timeout, now);
+    pub(super) fn flaws(
+        &mut self,
+        topic: &TopicName,
+        stall_timeout: Option<Duration>,
+        now: Instant,
+        notices: &mut Vec<Notice>,
+    ) -> Flaws {
+        self.look(stall_timeout, now, notices);
         let mut flaws = 0;
         if !self.breaker.admits(now) {
             flaws |= Flaws::FAILING;
@@ -91,9 +126,9 @@ impl Member {
     }
 
     /// Its connection has ended.
-    pub(super) fn down(&mut self, cause: &Error, now: Instant, rng: &mut fastrand::Rng) {
+    pub(super) fn down(&mut self, cause: &Error, now: Instant, rng: &mut fastrand::Rng, notices: &mut Vec<Notice>) {
         let Some(connection) = self.connection.take() else { return };
-        self.count_successes(&connection);
+        self.count_successes(&connection, notices);
         self.stalled = false;
         // The driver has told everyone by now, and left the count as it was.
         let load = connection.load();
@@ -103,12 +138,17 @@ impl Member {
         } else if (had_publishes || self.breaker.state() == BreakerState::HalfOpen)
             && let Some(Change::Opened { wait }) = self.breaker.on_failure(now, rng)
         {
-            tracing::warn!(nsqd = %self.address, ?wait, %cause, "publishes fail again and again: leaving nsqd alone");
+            notices.push(self.notice(News::Opened { wait, cause: cause.clone() }));
         }
     }
 
-    pub(super) fn stats(&mut self, stall_timeout: Option<Duration>, now: Instant) -> NsqdStats {
-        self.look(stall_timeout, now);
+    pub(super) fn stats(
+        &mut self,
+        stall_timeout: Option<Duration>,
+        now: Instant,
+        notices: &mut Vec<Notice>,
+    ) -> NsqdStats {
+        self.look(stall_timeout, now, notices);
         let live = self.live();
         NsqdStats {
             address: self.address.clone(),
@@ -120,31 +160,31 @@ impl Member {
     }
 
     /// Takes note of what its connection has done meanwhile.
-    fn look(&mut self, stall_timeout: Option<Duration>, now: Instant) {
+    fn look(&mut self, stall_timeout: Option<Duration>, now: Instant, notices: &mut Vec<Notice>) {
         let Some(connection) = self.connection.clone() else { return };
-        self.count_successes(&connection);
+        self.count_successes(&connection, notices);
         let since = connection.load().due_since();
         let waits = connection.nanos(now).saturating_sub(since);
         let stalled = since > 0 && stall_timeout.is_some_and(|timeout| u128::from(waits) > timeout.as_nanos());
         if stalled != self.stalled {
             self.stalled = stalled;
-            if stalled {
-                tracing::warn!(nsqd = %self.address, "nsqd answers no publish: leaving it alone until it does");
-            } else {
-                tracing::info!(nsqd = %self.address, "nsqd answers publishes again");
-            }
+            notices.push(self.notice(if stalled { News::Stalled } else { News::Answers }));
         }
     }
 
-    fn count_successes(&mut self, connection: &Handle) {
+    fn count_successes(&mut self, connection: &Handle, notices: &mut Vec<Notice>) {
         let answered = connection.load().publishes_answered();
         if answered == self.answered {
             return;
         }
         self.answered = answered;
         if self.breaker.on_success() == Some(Change::Closed) {
-            tracing::info!(nsqd = %self.address, "a publish has succeeded: using nsqd again");
+            notices.push(self.notice(News::Closed));
         }
+    }
+
+    fn notice(&self, news: News) -> Notice {
+        Notice { nsqd: self.address.clone(), news }
     }
 }
 

@@ -3,6 +3,7 @@
 mod breaker;
 mod builder;
 mod member;
+mod members;
 mod options;
 mod parking;
 mod pool;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gnsq_proto::{ErrorCode, TopicName};
+use tracing::Level;
 
 pub use self::breaker::BreakerState;
 pub use self::builder::{ProducerBuilder, WhenDisconnected};
@@ -24,8 +26,8 @@ use self::parking::Pending;
 use self::pool::Pool;
 pub use self::report::{CloseReport, NsqdStats, ProducerStats, Undelivered};
 pub use self::routing::Routing;
-use crate::connection::publish::messages;
-use crate::connection::{Failure, Op, Publish, Undone};
+use crate::connection::publish::{messages, topic};
+use crate::connection::{Failure, Handle, Op, Publish, Undone};
 use crate::error::{Error, Result};
 use crate::events::Signals;
 use crate::outbound::Outbound;
@@ -40,7 +42,7 @@ use crate::time_limit::TimeLimit;
 /// was sent to an nsqd that then vanished is [unknown](Error::outcome_unknown), and isn't sent again unless
 /// [chosen](ProducerBuilder::retry_unknown).
 ///
-/// nsqds are named, or [found through nsqlookupd](ProducerBuilder::lookupd). Which of them a publish goes to,
+/// nsqds are named, or found through nsqlookupd. Which of them a publish goes to,
 /// [`Routing`] says; one that [fails](ProducerBuilder::breaker_failures) or
 /// [keeps silent](ProducerBuilder::stall_timeout) is left out while others can be used. What happens while none is
 /// connected, [`WhenDisconnected`] says.
@@ -212,6 +214,8 @@ impl Producer {
         options.check()?;
         let began = Instant::now();
         let messages = messages(&outbound.command) as u64;
+        let topic = tracing::enabled!(Level::DEBUG).then(|| topic(&outbound.command).cloned()).flatten();
+        let size = outbound.size;
         let mut unknown = None;
         let outcome = self.attempt(outbound, options, began, &mut unknown).await;
         let outcome = match unknown {
@@ -224,11 +228,30 @@ impl Producer {
             let counter = if error.outcome_unknown() { &counters.unknown } else { &counters.failed };
             counter.fetch_add(messages, Ordering::Relaxed);
         }
+        match &outcome {
+            Ok(connection) => tracing::trace!(
+                topic = topic.map(display),
+                nsqd = %connection.address(),
+                messages,
+                size,
+                outcome = "ok",
+                "published"
+            ),
+            Err(error) => tracing::debug!(
+                topic = topic.map(display),
+                messages,
+                size,
+                outcome = if error.outcome_unknown() { "unknown" } else { "failed" },
+                %error,
+                "not published"
+            ),
+        }
+        let outcome = outcome.map(drop);
         self.pool.meter.published(&outcome, began);
         outcome
     }
 
-    /// Tries until an nsqd has confirmed it, or nothing can be tried any more. An attempt before the last whose outcome is
+    /// Tries until an nsqd has confirmed it, and returns which, or nothing can be tried any more. An attempt before the last whose outcome is
     /// unknown leaves its error in `unknown`.
     async fn attempt(
         &self,
@@ -236,7 +259,7 @@ impl Producer {
         options: &PublishOptions,
         mut now: Instant,
         unknown: &mut Option<Error>,
-    ) -> Result<()> {
+    ) -> Result<Handle> {
         let pool = &*self.pool;
         if pool.is_closed() {
             return Err(Error::Closed);
@@ -250,7 +273,7 @@ impl Producer {
             let (publish, outcome) = Publish::new(command, shares, limit, Some(permit));
             let undone = match connection.push(Op::Publish(publish)) {
                 Ok(()) => match outcome.await {
-                    Ok(Ok(())) => return Ok(()),
+                    Ok(Ok(())) => return Ok(connection),
                     Ok(Err(undone)) => undone,
                     // The connection's task answers or fails everything it holds; this is its own end.
                     Err(_) => Undone::without(Failure::Unknown(connection.ended().await)),

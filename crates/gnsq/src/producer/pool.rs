@@ -1,23 +1,21 @@
 //! The connections of a producer.
 
 #[cfg(feature = "http")]
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use gnsq_proto::Command;
-#[cfg(feature = "http")]
-use gnsq_proto::TopicName;
+use gnsq_proto::{ChannelName, Command, TopicName};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::builder::{Settings, WhenDisconnected};
-use super::member::{Flaws, Member};
+use super::member::Notice;
+use super::members::Members;
 use super::parking::{Bound, NoPlace, Parking, Pending};
 use super::report::{CloseReport, ProducerStats, Undelivered};
-use super::routing::{Routing, weight};
 use crate::address::Address;
 use crate::budget::Budget;
 use crate::connection::publish::topic;
@@ -42,7 +40,10 @@ pub(super) struct Pool {
     /// A connection has ended, or other nsqds were found.
     pub(super) attention: Notify,
     parking: Parking,
-    live: Mutex<Live>,
+    members: Mutex<Members>,
+    /// What nsqlookupds know, if nobody has looked at it.
+    #[cfg(feature = "http")]
+    found: Mutex<Option<BTreeSet<Address>>>,
     /// The live connections changed, or the pool was closed.
     changed: Notify,
     closed: CancellationToken,
@@ -58,34 +59,13 @@ pub(super) struct Counters {
     batched: AtomicU64,
 }
 
-#[derive(Debug)]
-struct Live {
-    /// Those named, in the order given, then those found, by address.
-    members: Vec<Member>,
-    /// Where the next turn begins.
-    next: usize,
-    /// Confirmed on connections that have ended.
-    published: u64,
-    last_failure: Option<Error>,
-    /// What nsqlookupds know, if nobody has looked at it.
-    #[cfg(feature = "http")]
-    found: Option<BTreeSet<Address>>,
-    rng: fastrand::Rng,
-}
-
 impl Pool {
     pub(super) fn new(settings: Settings, addresses: &[Address], stop: CancellationToken) -> Self {
-        let members = addresses.iter().map(|address| Member::new(address.clone(), true, settings.breaker_failures));
+        let Settings { routing, stall_timeout, breaker_failures, .. } = settings;
         Self {
-            live: Mutex::new(Live {
-                members: members.collect(),
-                next: 0,
-                published: 0,
-                last_failure: None,
-                #[cfg(feature = "http")]
-                found: None,
-                rng: fastrand::Rng::new(),
-            }),
+            members: Mutex::new(Members::new(addresses, routing, stall_timeout, breaker_failures)),
+            #[cfg(feature = "http")]
+            found: Mutex::default(),
             budget: Budget::new(settings.max_outstanding, settings.max_outstanding_bytes),
             settings,
             signals: Signals::default(),
@@ -103,7 +83,7 @@ impl Pool {
 
     /// How many nsqds are connected.
     pub(super) fn len(&self) -> usize {
-        self.live().members.iter().filter(|member| member.live().is_some()).count()
+        self.with_members(|members| members.connected())
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -209,13 +189,7 @@ impl Pool {
     }
 
     pub(super) fn stats(&self) -> ProducerStats {
-        let now = Instant::now();
-        let stall_timeout = self.settings.stall_timeout;
-        let mut live = self.live();
-        let connected = live.members.iter().filter_map(|member| member.connection.as_ref());
-        let published = live.published + connected.map(|connection| connection.load().confirmed()).sum::<u64>();
-        let nsqds = live.members.iter_mut().map(|member| member.stats(stall_timeout, now)).collect();
-        drop(live);
+        let (nsqds, published) = self.with_members(|members| members.stats(Instant::now()));
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ProducerStats {
             nsqds,
@@ -233,96 +207,37 @@ impl Pool {
     /// nsqlookupds know these nsqds; those that are new are connected to.
     #[cfg(feature = "http")]
     pub(super) fn found(&self, nsqds: &BTreeSet<Nsqd>) {
-        let mut tombstones = BTreeMap::<Address, BTreeSet<TopicName>>::new();
-        for nsqd in nsqds {
-            // Where nsqlookupds differ, the tombstone counts.
-            tombstones.entry(nsqd.address.clone()).or_default().extend(nsqd.tombstoned.iter().cloned());
-        }
-        let mut live = self.live();
-        live.found = Some(tombstones.keys().cloned().collect());
-        for member in &mut live.members {
-            let topics = tombstones.remove(&member.address);
-            member.listed = topics.is_some();
-            member.tombstoned = topics.unwrap_or_default();
-        }
-        for (address, topics) in tombstones {
-            let mut member = Member::new(address, false, self.settings.breaker_failures);
-            member.tombstoned = topics;
-            live.insert(member);
-        }
-        live.forget_vanished();
-        drop(live);
+        let found = self.with_members(|members| members.follow(nsqds));
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
         self.attention.notify_one();
     }
 
     /// What was found since the last call.
     #[cfg(feature = "http")]
     pub(super) fn take_found(&self) -> Option<BTreeSet<Address>> {
-        self.live().found.take()
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn pick(&self, pending: &Pending, now: Instant) -> Option<Handle> {
         let topic = topic(&pending.command)?;
-        let mut live = self.live();
-        let live = &mut *live;
-        let count = live.members.len();
-        let (start, routing) = match (self.settings.routing, pending.key) {
-            (Routing::FirstHealthy, _) => (0, Routing::FirstHealthy),
-            (Routing::ByKey, Some(_)) => (0, Routing::ByKey),
-            (Routing::LeastOutstanding, _) => (live.next, Routing::LeastOutstanding),
-            _ => (live.next, Routing::RoundRobin),
-        };
-        let mut best = None;
-        for index in (0..count).map(|step| (start + step) % count) {
-            let member = &mut live.members[index];
-            let Some(connection) = member.live() else { continue };
-            // The least wins, of several such the first.
-            let cost = match (routing, pending.key) {
-                (Routing::LeastOutstanding, _) => u64::from(connection.load().publishes()),
-                (Routing::ByKey, Some(key)) => !weight(member.hash, key),
-                _ => 0,
-            };
-            let rank = (member.flaws(topic, self.settings.stall_timeout, now), cost);
-            if best.is_none_or(|(least, _)| rank < least) {
-                best = Some((rank, index));
-            }
-            if rank == (Flaws::NONE, 0) {
-                break;
-            }
-        }
-        let (_, index) = best?;
-        // The turn goes on behind the one that had it, so that each has as many.
-        live.next = (index + 1) % count;
-        let member = &mut live.members[index];
-        member.begin(now);
-        member.connection.clone()
+        self.with_members(|members| members.pick(topic, pending.key, now))
     }
 
     fn no_connections(&self, after: Duration) -> Error {
-        Error::NoConnections { after, last: self.live().last_failure.clone().map(Box::new) }
+        Error::NoConnections { after, last: self.with_members(|members| members.last_failure()) }
     }
 
     fn buffer_full(&self, messages: usize, bytes: usize) -> Error {
-        Error::BufferFull { messages, bytes, last: self.live().last_failure.clone().map(Box::new) }
+        Error::BufferFull { messages, bytes, last: self.with_members(|members| members.last_failure()) }
     }
 
-    fn live(&self) -> MutexGuard<'_, Live> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Live {
-    fn member(&mut self, address: &Address) -> Option<&mut Member> {
-        self.members.iter_mut().find(|member| member.address == *address)
-    }
-
-    fn insert(&mut self, member: Member) {
-        let at = self.members.partition_point(|other| other.named || other.address < member.address);
-        self.members.insert(at, member);
-    }
-
-    fn forget_vanished(&mut self) {
-        self.members.retain(|member| member.named || member.listed || member.connection.is_some());
+    fn with_members<T>(&self, look: impl FnOnce(&mut Members) -> T) -> T {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = look(&mut members);
+        let notices = members.take_notices();
+        drop(members);
+        notices.iter().for_each(Notice::log);
+        result
     }
 }
 
@@ -330,6 +245,10 @@ impl Session for Pool {
     type Purpose = ();
 
     const WAITS: bool = false;
+
+    fn subject<'a>(&'a self, (): &'a ()) -> Option<(&'a TopicName, &'a ChannelName)> {
+        None
+    }
 
     fn meter(&self, (): &(), nsqd: &Address) -> ConnectionMeter {
         ConnectionMeter::of_producer(nsqd)
@@ -344,36 +263,17 @@ impl Session for Pool {
     }
 
     fn up(&self, connection: &Handle) {
-        let mut live = self.live();
-        if live.member(connection.address()).is_none() {
-            // It vanished while it was being connected to; when it ends, that is noticed.
-            let mut member = Member::new(connection.address().clone(), false, self.settings.breaker_failures);
-            member.listed = false;
-            live.insert(member);
-        }
-        if let Some(member) = live.member(connection.address()) {
-            member.up(connection.clone());
-        }
-        live.last_failure = None;
-        drop(live);
+        self.with_members(|members| members.up(connection));
         self.changed.notify_waiters();
     }
 
     fn down(&self, connection: &Handle, cause: &Error) {
-        let mut live = self.live();
-        let live = &mut *live;
-        live.published += connection.load().confirmed();
-        let member = live.members.iter_mut().find(|member| member.connection.as_ref() == Some(connection));
-        if let Some(member) = member {
-            member.down(cause, Instant::now(), &mut live.rng);
-        }
-        live.forget_vanished();
-        live.last_failure = Some(cause.clone());
+        self.with_members(|members| members.down(connection, cause, Instant::now()));
         self.attention.notify_one();
     }
 
     fn failed(&self, _address: &Address, cause: &Error) {
-        self.live().last_failure = Some(cause.clone());
+        self.with_members(|members| members.failed(cause));
     }
 }
 

@@ -155,3 +155,11 @@ pub async fn serve_end(mut connection: PeerConnection) -> Vec<String> {
     }
     lines
 }
+
+/// A connection of this process is there for the peer as soon as it is made.
+pub async fn assert_nobody_came(peer: &ScriptedPeer) {
+    let ours = within(tokio::net::TcpStream::connect(peer.address())).await.expect("it goes well");
+    let mut first = peer.accept().await;
+    drop(ours);
+    assert_eq!(first.next_line().await, None);
+}

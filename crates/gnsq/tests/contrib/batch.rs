@@ -135,6 +135,37 @@ async fn a_batch_is_handed_over_before_its_messages_time_is_over() {
 }
 
 #[tokio::test]
+async fn what_takes_long_can_be_touched_meanwhile() {
+    let peer = gnsq_testkit::ScriptedPeer::bind().await;
+    let consumer = plain_consumer(&[&peer]).max_in_flight(10).auto_touch(true).build().unwrap();
+    let handle = consumer.handle().clone();
+    let gate = Arc::new(Semaphore::new(0));
+    let wait = gate.clone();
+    let running = tokio::spawn(BatchHandler::new(2).max_wait(NEVER).run(consumer, move |messages| {
+        let wait = wait.clone();
+        async move {
+            wait.acquire().await.unwrap().forget();
+            drop(messages);
+            Ok::<_, io::Error>(BatchOutcome::Finish)
+        }
+    }));
+    let mut peer = subscribed_with(&peer, &reply_with([("msg_timeout", json!(4000))])).await;
+    peer.expect_command("RDY 10").await;
+    for id in [ONE, TWO] {
+        peer.send_message(id, 1, 1, b"body").await;
+    }
+    let mut touched = [peer.expect_line().await, peer.expect_line().await];
+    touched.sort();
+    assert_eq!(touched, [ONE, TWO].map(|id| format!("TOUCH {}", text(id))));
+    gate.add_permits(1);
+    for id in [ONE, TWO] {
+        until_command(&mut peer, &format!("FIN {}", text(id))).await;
+    }
+    let (_, ()) = tokio::join!(within(handle.shutdown()), serve_shutdown(peer));
+    within(running).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn each_message_has_its_own_result() {
     let (mut run, mut exceptions) = Run::decide(|_| async {
         let requeue = Requeue::after(Duration::from_millis(7)).without_backoff();

@@ -9,8 +9,7 @@ use gnsq::{ConnectionConfig, Consumer, Envelope, Error, Message, Producer};
 use serde_json::Value;
 
 use super::common::{ONE, serve_shutdown, text, within};
-use super::log::Log;
-use super::{Server, against_both, event, receiving};
+use super::{Server, against_both, event, log, receiving};
 
 /// It comes to the other topic, and is finished in its own.
 async fn a_dead_letter_arrives(server: Server) {
@@ -77,16 +76,11 @@ async fn a_letter_that_is_too_large_with_headers_goes_without() {
     assert!(matches!(TopicGiveUp::new(producer, "no topic"), Err(Error::Name(_))));
 }
 
-/// What `work` logs.
-fn logged(work: impl FnOnce()) -> String {
-    let log = Log::default();
-    tracing::subscriber::with_default(log.subscriber(), work);
-    log.text()
-}
-
 #[test]
 fn the_log_tells_which_message_and_not_what_is_in_it() {
-    let text = logged(|| drop(LogGiveUp.handler()(event("secret"))));
+    log::keep();
+    drop(LogGiveUp.handler()(event("secret")));
+    let text = log::text();
     for part in ["ERROR", "topic=orders", "nsqd=127.0.0.1:4150", "id=0000000000000001", "attempts=6", "body_len=6"] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -95,7 +89,9 @@ fn the_log_tells_which_message_and_not_what_is_in_it() {
 
 #[test]
 fn the_whole_message_is_logged_as_json() {
-    let text = logged(|| drop(JsonLogGiveUp.handler()(event(&b"\xff"[..]))));
+    log::keep();
+    drop(JsonLogGiveUp.handler()(event(&b"\xff"[..])));
+    let text = log::text();
     let (before, json) = text.split_once(": ").unwrap();
     assert!(before.ends_with("ERROR gnsq::give_up"), "{text}");
     let record: Value = serde_json::from_str(json).unwrap();

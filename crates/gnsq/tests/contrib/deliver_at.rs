@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::common::{
     ONE, TWO, event, expect_nothing_sent, identified, plain_consumer, ready, serve_shutdown, text, within,
 };
-use super::log::Log;
+use super::log;
 
 const MAX_DEFER: Duration = Duration::from_secs(2);
 
@@ -109,9 +109,8 @@ async fn deferrals_count_against_no_attempt() {
 
 #[tokio::test]
 async fn an_nsqd_that_defers_for_less_than_it_is_asked_is_told_of_once() {
-    let log = Log::default();
     // The test's thread does the I/O too.
-    let _logging = tracing::subscriber::set_default(log.subscriber());
+    log::keep();
     let peer = ScriptedPeer::bind().await;
     let (consuming, _messages) = consume(plain_consumer(&[&peer]).max_in_flight(5).io(Io::Current));
     let mut peer = ready(&peer, 5).await;
@@ -122,7 +121,7 @@ async fn an_nsqd_that_defers_for_less_than_it_is_asked_is_told_of_once() {
     for (attempts, warnings) in [(3, 0), (100, 1), (101, 1)] {
         peer.send_message(ONE, published, attempts, &body).await;
         peer.expect_command(&format!("REQ {} 2000", text(ONE))).await;
-        assert_eq!(log.text().matches("--max-req-timeout").count(), warnings, "{}", log.text());
+        assert_eq!(log::text().matches("--max-req-timeout").count(), warnings, "{}", log::text());
     }
     end(peer, consuming).await;
 }

@@ -63,6 +63,17 @@ async fn a_path_prefix_is_kept() {
 }
 
 #[tokio::test]
+async fn a_query_of_the_address_goes_with_every_request_and_is_not_shown() {
+    let peer = ScriptedPeer::bind().await;
+    let lines = request_of(&peer, LookupdClient::builder(format!("http://{}/?token=s3cret", peer.address()))).await;
+    assert_eq!(lines[0], "get /ping?token=s3cret http/1.1");
+
+    let client = LookupdClient::builder("127.0.0.1:1?token=s3cret").build().unwrap();
+    let error = client.lookup(&"orders".parse().unwrap()).await.unwrap_err();
+    assert!(!format!("{} {client:?} {error} {error:#?}", client.address()).contains("s3cret"));
+}
+
+#[tokio::test]
 async fn a_host_can_be_resolved_by_hand_and_keeps_its_name() {
     let peer = ScriptedPeer::bind().await;
     let address = format!("http://nsqlookupd.invalid:{}", peer.address().port());

@@ -64,12 +64,13 @@ async fn all_confirmed(tasks: Vec<JoinHandle<gnsq::Result<()>>>) {
     }
 }
 
-/// Two messages under way, each with a command of its own, so that the next one waits.
-async fn two_under_way(producer: &Producer, peer: &mut PeerConnection) -> Vec<JoinHandle<gnsq::Result<()>>> {
-    let mut tasks = publish_all(producer, ["a"]).await;
-    assert_eq!(body(peer).await, "a");
-    tasks.extend(publish_all(producer, ["b"]).await);
-    assert_eq!(body(peer).await, "b");
+/// Four messages under way, each with a command of its own, so that the next one waits.
+async fn four_under_way(producer: &Producer, peer: &mut PeerConnection) -> Vec<JoinHandle<gnsq::Result<()>>> {
+    let mut tasks = Vec::new();
+    for message in ["1", "2", "3", "4"] {
+        tasks.extend(publish_all(producer, [message]).await);
+        assert_eq!(body(peer).await, message);
+    }
     tasks
 }
 
@@ -102,23 +103,23 @@ async fn what_comes_together_goes_out_together_and_in_order() {
 }
 
 #[tokio::test]
-async fn what_waits_goes_out_together_once_it_is_as_much_as_is_under_way() {
+async fn what_waits_goes_out_together_after_an_answer_or_when_it_is_as_much_as_is_under_way() {
     let (producer, mut peer, _listener) = connected(|builder| builder).await;
-    let mut tasks = two_under_way(&producer, &mut peer).await;
-    tasks.extend(publish_all(&producer, ["c"]).await);
+    let mut tasks = four_under_way(&producer, &mut peer).await;
+    tasks.extend(publish_all(&producer, ["a", "b", "c"]).await);
     expect_nothing_sent(&mut peer).await;
     tasks.extend(publish_all(&producer, ["d"]).await);
-    assert_eq!(batch(&mut peer).await, ["c", "d"]);
+    assert_eq!(batch(&mut peer).await, ["a", "b", "c", "d"]);
     tasks.extend(publish_all(&producer, ["e", "f"]).await);
-    expect_nothing_sent(&mut peer).await;
     peer.send_response("OK").await;
     expect_nothing_sent(&mut peer).await;
     peer.send_response("OK").await;
     assert_eq!(batch(&mut peer).await, ["e", "f"]);
-    for _ in 0..2 {
+    for _ in 0..4 {
         peer.send_response("OK").await;
     }
     all_confirmed(tasks).await;
+    assert_eq!((producer.stats().batches, producer.stats().batched), (2, 6));
 }
 
 #[tokio::test]
@@ -149,12 +150,10 @@ async fn as_many_as_may_share_a_command_wait_for_nothing() {
     let (outcomes, ()) = tokio::join!(all_at_once(&producer, bodies), async {
         assert_eq!(batch(&mut peer).await, ["0", "1", "2"]);
         assert_eq!(batch(&mut peer).await, ["3", "4", "5"]);
-        for _ in 0..2 {
-            expect_nothing_sent(&mut peer).await;
+        assert_eq!(body(&mut peer).await, "6");
+        for _ in 0..3 {
             peer.send_response("OK").await;
         }
-        assert_eq!(body(&mut peer).await, "6");
-        peer.send_response("OK").await;
     });
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
 }
@@ -168,11 +167,10 @@ async fn no_command_is_larger_than_batch_bytes_and_a_larger_message_goes_alone()
         assert_eq!(batch(&mut peer).await, bodies[..2]);
         assert_eq!(batch(&mut peer).await, bodies[2..4]);
         assert_eq!(body(&mut peer).await, bodies[4]);
-        for _ in 0..3 {
+        assert_eq!(body(&mut peer).await, bodies[5]);
+        for _ in 0..4 {
             peer.send_response("OK").await;
         }
-        assert_eq!(body(&mut peer).await, bodies[5]);
-        peer.send_response("OK").await;
     });
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
 }
@@ -181,7 +179,7 @@ async fn no_command_is_larger_than_batch_bytes_and_a_larger_message_goes_alone()
 async fn what_can_share_no_command_overtakes_nothing() {
     for deferred in [true, false] {
         let (producer, mut peer, _listener) = connected(|builder| builder).await;
-        let mut tasks = two_under_way(&producer, &mut peer).await;
+        let mut tasks = four_under_way(&producer, &mut peer).await;
         tasks.extend(publish_all(&producer, ["c"]).await);
         expect_nothing_sent(&mut peer).await;
         let (outcome, ()) = tokio::join!(
@@ -200,7 +198,7 @@ async fn what_can_share_no_command_overtakes_nothing() {
                 } else {
                     assert_eq!(batch(&mut peer).await, ["x", "y"]);
                 }
-                for _ in 0..4 {
+                for _ in 0..6 {
                     peer.send_response("OK").await;
                 }
             }
@@ -298,6 +296,11 @@ async fn a_lost_batch_is_unknown_and_what_waits_goes_elsewhere() {
     let bodies = ["a", "b", "c"].map(str::to_owned);
     let (outcomes, ()) = tokio::join!(all_at_once(&producer, bodies), async {
         batch(&mut peer).await;
+        let mut lost = Vec::new();
+        for message in ["1", "2", "3"] {
+            lost.extend(publish_all(&producer, [message]).await);
+            assert_eq!(body(&mut peer).await, message);
+        }
         let waiting = publish_all(&producer, ["d", "e"]).await;
         expect_nothing_sent(&mut peer).await;
         peer.close().await;
@@ -317,6 +320,9 @@ async fn a_lost_batch_is_unknown_and_what_waits_goes_elsewhere() {
         seen.sort();
         assert_eq!(seen, ["d", "e"]);
         all_confirmed(waiting).await;
+        for task in lost {
+            assert!(within(task).await.unwrap().unwrap_err().outcome_unknown());
+        }
     });
     assert!(outcomes.into_iter().all(|outcome| outcome.unwrap_err().outcome_unknown()));
 }
@@ -324,7 +330,7 @@ async fn a_lost_batch_is_unknown_and_what_waits_goes_elsewhere() {
 #[tokio::test]
 async fn what_has_not_been_sent_in_time_says_so_and_what_is_sent_keeps_its_answer() {
     let (producer, mut peer, _listener) = connected(|builder| builder.publish_timeout(5 * SHORT)).await;
-    let tasks = two_under_way(&producer, &mut peer).await;
+    let tasks = four_under_way(&producer, &mut peer).await;
     let waiting = publish_all(&producer, ["c"]).await;
     for task in tasks {
         assert!(matches!(within(task).await.unwrap(), Err(Error::Timeout { sent: true, .. })));
@@ -333,10 +339,11 @@ async fn what_has_not_been_sent_in_time_says_so_and_what_is_sent_keeps_its_answe
         assert!(matches!(within(task).await.unwrap(), Err(Error::Timeout { sent: false, .. })));
     }
     assert_eq!(producer.outstanding(), 0);
-    // Two answers are owed still: the third is the next message's.
+    // Four answers are owed still: the fifth is the next message's.
     let next = publishing(&producer, "next");
-    peer.send_response("OK").await;
-    peer.send_response("OK").await;
+    for _ in 0..4 {
+        peer.send_response("OK").await;
+    }
     assert_eq!(body(&mut peer).await, "next");
     expect_nothing_sent(&mut peer).await;
     assert!(!next.is_finished());

@@ -9,9 +9,10 @@ use super::waiter::take_late;
 use crate::config::Batching;
 use crate::connection::publish::Publish;
 
-/// A lane a topic. What is put into a lane is *due* when nsqd owes its topic no answer, or when as many messages wait as
-/// are under way; what has to wait longer goes out together, then. So a lone message goes at once, many share a
-/// command, and half of what is outstanding is always on its way, however long an answer takes.
+/// A lane a topic. What is put into a lane is *due* when few commands for its topic are under way, or when as many
+/// messages wait as are under way; what has to wait longer goes out together, then. So a lone message goes at once, many
+/// share a command, and most of what is outstanding is on its way, however long an answer takes: with one command at a
+/// time, the rate would be bound to the round trip, and a message would wait half of one.
 ///
 /// Whoever adds, or tells of an answer, takes afterwards what is due.
 #[derive(Debug, Default)]
@@ -40,6 +41,8 @@ struct Lane {
     bytes: usize,
     /// Messages whose answer nsqd owes.
     under_way: usize,
+    /// The commands that they are in.
+    commands: usize,
     /// Whether it is among the lanes that may have something due.
     is_listed: bool,
 }
@@ -101,6 +104,7 @@ impl Lanes {
         let lane = &mut self.slots[id.0];
         let publishes = std::mem::take(&mut lane.waiting);
         lane.under_way += publishes.len();
+        lane.commands += usize::from(!publishes.is_empty());
         self.waiting -= publishes.len();
         publishes
     }
@@ -110,7 +114,7 @@ impl Lanes {
         while let Some(id) = self.due.pop() {
             let lane = &mut self.slots[id.0];
             lane.is_listed = false;
-            if !lane.waiting.is_empty() && lane.waiting.len() >= lane.under_way {
+            if !lane.waiting.is_empty() && (lane.commands < FEW_COMMANDS || lane.waiting.len() >= lane.under_way) {
                 return Some(id);
             }
         }
@@ -121,6 +125,7 @@ impl Lanes {
     pub(super) fn answered(&mut self, id: LaneId, messages: usize) {
         let lane = &mut self.slots[id.0];
         lane.under_way = lane.under_way.saturating_sub(messages);
+        lane.commands = lane.commands.saturating_sub(1);
         if !lane.waiting.is_empty() && !std::mem::replace(&mut lane.is_listed, true) {
             self.due.push(id);
         }
@@ -161,6 +166,11 @@ impl Lanes {
     }
 }
 
+/// Up to so many commands, nothing waits. With more of them messages wait less, and fewer share a command: at a round trip
+/// of 10 ms, 100 publishers waited 19 ms on average with 1 command, 15.3 with 4 and 14.3 without any sharing, while at no
+/// distance 4 cost hardly more than 1.
+const FEW_COMMANDS: usize = 4;
+
 /// The number of messages, ahead of them in an MPUB's body.
 const PER_BODY: usize = 4;
 
@@ -169,3 +179,112 @@ const PER_MESSAGE: usize = 4;
 
 /// How many lanes stay though nothing goes on in them.
 const KEPT_LANES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use gnsq_proto::Command;
+
+    use super::*;
+    use crate::time_limit::TimeLimit;
+
+    const LIMITS: Batching = Batching { messages: 10, bytes: 1000 };
+
+    fn publish(topic: &TopicName, after: u64) -> Publish {
+        let command = Command::Pub { topic: topic.clone(), body: Bytes::from_static(b"x") };
+        Publish::new(command, true, TimeLimit::new(Instant::now(), Duration::from_secs(after)), None).0
+    }
+
+    fn topic(number: usize) -> TopicName {
+        TopicName::new(number.to_string()).unwrap()
+    }
+
+    /// A model of the connection: the commands whose answers are owed, in their order.
+    #[derive(Default)]
+    struct Run {
+        lanes: Lanes,
+        owed: std::collections::VecDeque<(LaneId, usize)>,
+    }
+
+    impl Run {
+        fn add(&mut self, number: usize) {
+            let topic = topic(number);
+            let lane = self.lanes.of(&topic);
+            if self.lanes.add(lane, publish(&topic, 60), 1, &LIMITS) {
+                self.send(lane);
+            }
+        }
+
+        fn send(&mut self, lane: LaneId) {
+            let sent = self.lanes.take(lane);
+            assert!((1..=LIMITS.messages).contains(&sent.len()));
+            assert!(sent.iter().all(|one| one.topic() == sent[0].topic()));
+            self.owed.push_back((lane, sent.len()));
+        }
+
+        fn flush(&mut self) {
+            while let Some(lane) = self.lanes.next_due() {
+                self.send(lane);
+            }
+        }
+
+        fn answer(&mut self) {
+            if let Some((lane, messages)) = self.owed.pop_front() {
+                self.lanes.answered(lane, messages);
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_happens_something_is_under_way_while_anything_waits() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut run = Run::default();
+        for _ in 0..20_000 {
+            match rng.u32(..3) {
+                0 => (0..rng.usize(..20)).for_each(|_| run.add(rng.usize(..3))),
+                1 => run.answer(),
+                _ => {}
+            }
+            run.flush();
+            assert!(run.lanes.waiting() == 0 || !run.owed.is_empty());
+        }
+        while !run.owed.is_empty() {
+            run.answer();
+            run.flush();
+        }
+        assert_eq!(run.lanes.waiting(), 0);
+    }
+
+    #[test]
+    fn topics_that_come_and_go_leave_no_memory_behind() {
+        let mut run = Run::default();
+        for number in 0..10_000 {
+            run.add(number);
+            run.flush();
+            run.answer();
+        }
+        assert!(run.lanes.by_topic.len() <= KEPT_LANES + 1, "{}", run.lanes.by_topic.len());
+        assert!(run.lanes.slots.len() <= KEPT_LANES + 1, "{}", run.lanes.slots.len());
+    }
+
+    #[test]
+    fn what_waits_too_long_is_taken_out() {
+        let mut run = Run::default();
+        let topic = topic(1);
+        for _ in 0..FEW_COMMANDS {
+            run.add(1);
+            run.flush();
+        }
+        let lane = run.lanes.of(&topic);
+        run.lanes.add(lane, publish(&topic, 1), 1, &LIMITS);
+        run.lanes.add(lane, publish(&topic, 60), 1, &LIMITS);
+        assert_eq!(run.lanes.next_due(), None);
+        let mut over = Vec::new();
+        let next = run.lanes.time_out(Instant::now() + Duration::from_secs(30), &mut over);
+        assert_eq!((over.len(), run.lanes.waiting()), (1, 1));
+        assert!(next.is_some_and(|next| next > Instant::now()));
+        assert_eq!(run.lanes.clear().count(), 1);
+    }
+}

@@ -44,6 +44,8 @@ pub(super) struct Driver {
     /// How many messages came while they were in flight already, since then.
     repeated: usize,
     repeated_since: Instant,
+    /// How many messages came beyond all that RDY allows.
+    overflows: u64,
     /// Taken from the handle, to be done.
     ops: Vec<Op>,
     tally: Tally,
@@ -86,6 +88,7 @@ impl Driver {
             most_ready: 0,
             repeated: 0,
             repeated_since: now,
+            overflows: 0,
             ops: Vec::new(),
             tally: Tally::default(),
             lanes: Lanes::default(),
@@ -263,7 +266,17 @@ impl Driver {
 
     /// A server that sends far more than it was allowed to can't fill the memory: the rest goes back.
     fn overflow(&mut self, id: MessageId) {
-        message_event!(WARN, self.handle, id, "nsqd sends more than RDY allows: requeued");
+        self.overflows += 1;
+        if self.overflows > 1 {
+            message_event!(DEBUG, self.handle, id, "more than RDY allows again: requeued");
+        } else {
+            message_event!(
+                WARN,
+                self.handle,
+                id,
+                "nsqd sends more than RDY allows: requeued; what follows is told at level DEBUG"
+            );
+        }
         if let Err(error) = self.protocol.requeue(id, Duration::ZERO) {
             tracing::debug!(nsqd = %self.handle.address(), %error, "command not sent");
         }
@@ -391,7 +404,13 @@ impl Driver {
                 _ => {}
             }
         }
-        tracing::debug!(nsqd = %self.handle.address(), %cause, "connection ended");
+        tracing::debug!(
+            topic = self.handle.topic().map(display),
+            channel = self.handle.channel().map(display),
+            nsqd = %self.handle.address(),
+            error = %cause,
+            "connection ended"
+        );
         self.handle.tell_closed(cause);
     }
 }

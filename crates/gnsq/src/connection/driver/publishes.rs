@@ -18,8 +18,7 @@ impl Driver {
         }
         let ends = publish.limit().ends;
         self.publishes_until = Some(self.publishes_until.map_or(ends, |earliest| earliest.min(ends)));
-        let handle = self.handle.clone();
-        let batching = handle.shared().config.batching.as_ref();
+        let batching = self.handle.shared().config.batching;
         let size = publish.shared_body().map(bytes::Bytes::len);
         let (Some(topic), Some(size), Some(limits)) = (publish.topic(), size, batching) else {
             // What was asked for before goes out before.
@@ -29,10 +28,10 @@ impl Driver {
             return self.send_publishes(Waiter::One(Some(publish), None), now);
         };
         let lane = self.lanes.of(topic);
-        if self.lanes.is_full_for(lane, size, limits) {
+        if self.lanes.is_full_for(lane, size, &limits) {
             self.send_lane(lane, now);
         }
-        if self.lanes.add(lane, publish, size, limits) {
+        if self.lanes.add(lane, publish, size, &limits) {
             self.send_lane(lane, now);
         }
     }

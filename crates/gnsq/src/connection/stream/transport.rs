@@ -81,6 +81,7 @@ impl Transport {
     }
 
     /// The socket below, unless it is shaking hands.
+    #[cfg_attr(not(feature = "tls"), allow(clippy::unnecessary_wraps, reason = "without TLS there is no handshake"))]
     pub(super) fn socket(&self) -> Option<&Socket> {
         match self {
             Self::Plain(socket) => Some(socket),

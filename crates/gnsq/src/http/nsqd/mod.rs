@@ -42,7 +42,7 @@ impl NsqdHttpClient {
     ///
     /// `address` is `host`, `host:port`, `[ipv6]:port` (port 4151 when there is none), or a URL beginning with
     /// `http://` or `https://`, which means what it means elsewhere: without a port, 80 or 443. A path is kept as a
-    /// prefix of each endpoint's.
+    /// prefix of each endpoint's. A query goes with every request, and is shown nowhere: it may be a secret.
     ///
     /// # Errors
     ///
