@@ -6,8 +6,8 @@ macro_rules! message_event {
         tracing::event!(
             target: "gnsq::message",
             tracing::Level::$level,
-            topic = $connection.topic().map(gnsq_proto::TopicName::as_str),
-            channel = $connection.channel().map(gnsq_proto::ChannelName::as_str),
+            topic = $connection.topic().map(tracing::field::display),
+            channel = $connection.channel().map(tracing::field::display),
             nsqd = %$connection.address(),
             id = %$id,
             $($rest)+
@@ -21,8 +21,8 @@ macro_rules! message_span {
         tracing::info_span!(
             target: "gnsq::message",
             "message",
-            topic = $connection.topic().map(gnsq_proto::TopicName::as_str),
-            channel = $connection.channel().map(gnsq_proto::ChannelName::as_str),
+            topic = $connection.topic().map(tracing::field::display),
+            channel = $connection.channel().map(tracing::field::display),
             nsqd = %$connection.address(),
             id = %$id,
             attempts = $attempts,

@@ -70,7 +70,7 @@ async fn logged(level: Level) -> (String, Vec<String>) {
 #[tokio::test]
 async fn each_event_of_a_message_names_it_in_the_same_words() {
     let (nsqd, lines) = logged(Level::TRACE).await;
-    let fields = |id: &[u8; 16]| format!("topic=\"t\" channel=\"c\" nsqd={nsqd} id={}", text(id));
+    let fields = |id: &[u8; 16]| format!("topic=t channel=c nsqd={nsqd} id={}", text(id));
     let expected = |id, events: &[(&str, &str)]| -> Vec<String> {
         events.iter().map(|(text, more)| format!("{text} {}{more}", fields(id))).collect()
     };
@@ -85,7 +85,15 @@ async fn each_event_of_a_message_names_it_in_the_same_words() {
     };
     assert_eq!(
         of(ONE),
-        expected(ONE, &[("received", " attempts=1"), ("touched", ""), ("handled", " attempts=1"), ("finished", "")])
+        expected(
+            ONE,
+            &[
+                ("message received", " attempts=1 size=6"),
+                ("message touched", ""),
+                ("message handled", " attempts=1"),
+                ("message finished", "")
+            ]
+        )
     );
     let failed = "the handler failed, the message will be tried again";
     assert_eq!(
@@ -93,16 +101,23 @@ async fn each_event_of_a_message_names_it_in_the_same_words() {
         expected(
             TWO,
             &[
-                ("received", " attempts=2"),
-                ("touched", ""),
+                ("message received", " attempts=2 size=6"),
+                ("message touched", ""),
                 (failed, " attempts=2 error=broken"),
-                ("requeued", " delay=180s backoff=true"),
+                ("message requeued", " delay=180s backoff=true"),
             ]
         )
     );
     assert_eq!(
         of(THREE),
-        expected(THREE, &[("received", " attempts=3"), ("given up", " attempts=3"), ("finished", "")])
+        expected(
+            THREE,
+            &[
+                ("message received", " attempts=3 size=6"),
+                ("message given up", " attempts=3"),
+                ("message finished", "")
+            ]
+        )
     );
     // What the handler logs is in the message's span.
     let span = format!("message{{{} attempts=2}}", fields(TWO));
@@ -114,5 +129,5 @@ async fn each_event_of_a_message_names_it_in_the_same_words() {
 async fn what_goes_well_is_no_news() {
     let (_, lines) = logged(Level::WARN).await;
     assert_eq!(lines.len(), 2, "{lines:?}");
-    assert!(lines[0].contains("the handler failed") && lines[1].contains("given up"), "{lines:?}");
+    assert!(lines[0].contains("the handler failed") && lines[1].contains("message given up"), "{lines:?}");
 }

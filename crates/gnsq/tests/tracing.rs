@@ -112,11 +112,11 @@ async fn a_messages_life_can_be_followed_by_its_id() {
     assert_eq!(
         told,
         [
-            ("received", Some("1")),
-            ("requeued", None),
-            ("received", Some("2")),
-            ("handled", Some("2")),
-            ("finished", None),
+            ("message received", Some("1")),
+            ("message requeued", None),
+            ("message received", Some("2")),
+            ("message handled", Some("2")),
+            ("message finished", None),
             ("an answer came too late for nsqd", None),
         ]
     );

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gnsq_proto::{AuthResponse, Command, MessageId, ServerError};
-use tracing::Level;
 
 use super::Handle;
 use super::op::Failure;
@@ -73,9 +72,10 @@ pub(crate) trait Observer: Debug + Send + Sync + 'static {
 
 impl Handle {
     pub(super) fn tell_messages(&self, batch: &mut Vec<Message>) {
-        if tracing::enabled!(target: "gnsq::message", Level::TRACE) {
+        if tracing::enabled!(target: "gnsq::message", tracing::Level::TRACE) {
             for message in &*batch {
-                message_event!(TRACE, self, message.id(), attempts = message.attempts(), "received");
+                let size = message.body().len();
+                message_event!(TRACE, self, message.id(), attempts = message.attempts(), size, "message received");
             }
         }
         let on_message = &self.observer().signals().on_message;
@@ -89,7 +89,7 @@ impl Handle {
     }
 
     pub(crate) fn tell_finished(&self, id: MessageId) {
-        message_event!(TRACE, self, id, "finished");
+        message_event!(TRACE, self, id, "message finished");
         self.meter().finished.add(1);
         self.observer().finished();
         let on_finish = &self.observer().signals().on_finish;
@@ -101,7 +101,7 @@ impl Handle {
     }
 
     pub(crate) fn tell_requeued(&self, id: MessageId, delay: Duration, backoff: bool) {
-        message_event!(DEBUG, self, id, ?delay, backoff, "requeued");
+        message_event!(TRACE, self, id, ?delay, backoff, "message requeued");
         self.meter().requeued.add(1);
         self.observer().requeued(backoff);
         let on_requeue = &self.observer().signals().on_requeue;
@@ -114,7 +114,7 @@ impl Handle {
     }
 
     pub(crate) fn tell_touched(&self, id: MessageId) {
-        message_event!(TRACE, self, id, "touched");
+        message_event!(TRACE, self, id, "message touched");
     }
 
     pub(super) fn tell_response(&self, data: &Bytes) {
@@ -140,7 +140,7 @@ impl Handle {
     }
 
     pub(super) fn tell_expired(&self, id: MessageId) {
-        message_event!(DEBUG, self, id, "timed out unanswered");
+        message_event!(DEBUG, self, id, "message timed out unanswered");
         self.meter().expired.add(1);
         self.observer().expired();
     }

@@ -145,7 +145,7 @@ where
     let call = AssertUnwindSafe(async { handler(message).await }).catch_unwind().instrument(span);
     let error = match call.await {
         Ok(Ok(())) => {
-            message_event!(TRACE, connection, id, attempts, "handled");
+            message_event!(TRACE, connection, id, attempts, "message handled");
             return Verdict::Finish;
         }
         Ok(Err(error)) => error.into(),

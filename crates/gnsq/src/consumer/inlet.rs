@@ -134,7 +134,7 @@ pub(super) async fn consent(core: &Core, message: &Message, attempts: u16) -> Re
     };
     match consent {
         Ok(()) => {
-            message_event!(WARN, message.connection(), id, attempts, "given up");
+            message_event!(WARN, message.connection(), id, attempts, "message given up");
             core.counters.given_up.fetch_add(1, Ordering::Relaxed);
             message.connection().meter().given_up.add(1);
             Ok(())

@@ -270,8 +270,12 @@ impl Driver {
         if self.overflows > 1 {
             message_event!(DEBUG, self.handle, id, "more than RDY allows again: requeued");
         } else {
-            let text = "nsqd sends more than RDY allows: requeued; what follows is told at level DEBUG";
-            message_event!(WARN, self.handle, id, "{text}");
+            message_event!(
+                WARN,
+                self.handle,
+                id,
+                "nsqd sends more than RDY allows: requeued; what follows is told at level DEBUG"
+            );
         }
         if let Err(error) = self.protocol.requeue(id, Duration::ZERO) {
             tracing::debug!(nsqd = %self.handle.address(), %error, "command not sent");
