@@ -19,6 +19,7 @@ fn all_options() -> ConnectionConfig {
         .output_buffer_timeout(Duration::from_millis(100))
         .msg_timeout(Duration::from_secs(90))
         .sample_rate(50)
+        .topology("eu-west", "eu-west-1a")
 }
 
 // Seen in other clients: a key that nsqd doesn't know, so that the option has no effect.
@@ -39,6 +40,8 @@ async fn every_option_is_sent_by_the_name_that_nsqd_knows() {
         ("output_buffer_timeout", json!(100)),
         ("msg_timeout", json!(90_000)),
         ("sample_rate", json!(50)),
+        ("topology_region", json!("eu-west")),
+        ("topology_zone", json!("eu-west-1a")),
     ] {
         assert_eq!(request.as_object_mut().unwrap().remove(name), Some(value), "{name}");
     }
