@@ -58,7 +58,7 @@ pub(crate) async fn publish(producer: Producer, bodies: &[Bytes], messages: usiz
             let (producer, topic, bodies) = (producer.clone(), topic.clone(), bodies.to_vec());
             tokio::spawn(async move {
                 for number in 0..messages / OUTSTANDING {
-                    let body = bodies[(task + number) % bodies.len()].clone();
+                    let body = bodies[(number * OUTSTANDING + task) % bodies.len()].clone();
                     producer.publish(&topic, body).await.expect("nsqd confirms");
                 }
             })

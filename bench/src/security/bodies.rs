@@ -35,11 +35,11 @@ impl Body {
         }
     }
 
-    /// A hundred that are alike and not the same.
+    /// Alike and not the same; more than a compression looks back, so that it finds none of them again.
     pub(super) fn bodies(self) -> Vec<Bytes> {
-        let len = match self {
-            Self::Small => crate::BODY,
-            Self::Large => 10 * 1024,
+        let (len, count) = match self {
+            Self::Small => (crate::BODY, 5000),
+            Self::Large => (10 * 1024, 100),
         };
         let mut random = 1_u64;
         let mut number = move || {
@@ -59,6 +59,6 @@ impl Body {
             text.truncate(len);
             Bytes::from(text)
         };
-        (0..100).map(body).collect()
+        (0..count).map(body).collect()
     }
 }

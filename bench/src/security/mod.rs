@@ -142,7 +142,7 @@ async fn bytes_sent(body: Body, layer: Layer) -> f64 {
     producer.ready().await.expect("nsqd is there");
     let before = proxy.upstream().bytes();
     let bodies = body.bodies();
-    let messages = bodies.len() * 10;
+    let messages = body.messages() / 20;
     gnsq_client::publish(producer, &bodies, messages).await;
     (proxy.upstream().bytes() - before) as f64 / messages as f64
 }

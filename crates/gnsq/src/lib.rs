@@ -65,6 +65,7 @@ mod telemetry;
 mod time_limit;
 #[cfg(any(feature = "tls", feature = "http"))]
 mod tls;
+mod trace;
 
 pub use address::{Address, AddressError, DEFAULT_NSQD_TCP_PORT};
 pub use config::ConnectionConfig;

@@ -8,8 +8,8 @@
 //! | `gnsq_consumer_messages_expired_total` | counter | topic, channel | messages whose time ran out before they were answered |
 //! | `gnsq_consumer_messages_too_late_total` | counter | topic, channel | answers that nsqd refused, since they came too late |
 //! | `gnsq_consumer_messages_given_up_total` | counter | topic, channel | messages given up after too many attempts |
-//! | `gnsq_consumer_handler_failures_total` | counter | topic, channel | errors and panics of handlers; a [`Requeue`](crate::Requeue) is none |
-//! | `gnsq_consumer_handler_seconds` | histogram | topic, channel | how long handlers took |
+//! | `gnsq_consumer_handler_failures_total` | counter | topic, channel | messages on which handlers failed or panicked; a [`Requeue`](crate::Requeue) is no failure |
+//! | `gnsq_consumer_handler_seconds` | histogram | topic, channel | how long handlers took; the function of a batch counts once |
 //! | `gnsq_consumer_in_flight` | gauge | topic, channel, nsqd | messages received and not answered yet |
 //! | `gnsq_consumer_ready` | gauge | topic, channel, nsqd | the RDY that nsqd was told last |
 //! | `gnsq_consumer_backing_off` | gauge | topic, channel | how many consumers backoff holds back now; a consumer of several topics, or of a pattern, has them all in one label |

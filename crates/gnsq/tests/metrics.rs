@@ -10,6 +10,7 @@ use common::{
     ONE, THREE, TWO, id, identified, plain_consumer, publishing, reply_with, subscribed_with, text, until_command,
     within,
 };
+use gnsq::contrib::{BatchHandler, BatchOutcome};
 use gnsq::{Error, HandlerError, Message, Producer, Requeue};
 use gnsq_testkit::{DEADLINE, ScriptedPeer, eventually};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -211,4 +212,34 @@ async fn an_nsqlookupd_without_an_answer_counts() {
     })
     .await;
     drop(consumer);
+}
+
+#[tokio::test]
+async fn a_batch_counts_its_function_once_and_each_failure() {
+    recorder();
+    let peer = ScriptedPeer::bind().await;
+    let labels = [("topic", "t"), ("channel", "batches")];
+    let consumer = gnsq::Consumer::builder("t", "batches").nsqd(peer.address()).low_latency(false).build().unwrap();
+    let handler = BatchHandler::new(2).max_wait(DEADLINE);
+    let run =
+        tokio::spawn(handler.run(consumer, |_| async {
+            Ok::<_, HandlerError>(BatchOutcome::Each(vec![Ok(()), Err("broken".into())]))
+        }));
+    let mut connection = peer.accept().await;
+    connection.handshake().await;
+    connection.expect_subscribe("t", "batches").await;
+    connection.expect_line().await;
+    connection.send_message(ONE, 1, 1, b"body").await;
+    connection.send_message(TWO, 1, 1, b"body").await;
+    until_command(&mut connection, &format!("REQ {} 90000", text(TWO))).await;
+    for (name, expected) in [
+        ("gnsq_consumer_messages_received_total", 2.0),
+        ("gnsq_consumer_messages_finished_total", 1.0),
+        ("gnsq_consumer_messages_requeued_total", 1.0),
+        ("gnsq_consumer_handler_failures_total", 1.0),
+        ("gnsq_consumer_handler_seconds_count", 1.0),
+    ] {
+        wait_for(name, &labels, expected).await;
+    }
+    run.abort();
 }

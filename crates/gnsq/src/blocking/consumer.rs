@@ -90,6 +90,15 @@ impl Consumer {
         crate::Consumer::builder(topic, channel)
     }
 
+    /// Begins with a pattern of topics' names: [`gnsq::Consumer::matching`](crate::Consumer::matching).
+    #[cfg(feature = "http")]
+    pub fn matching<C>(pattern: &str, channel: C) -> ConsumerBuilder
+    where
+        C: TryInto<ChannelName, Error: Into<Error>>,
+    {
+        crate::Consumer::matching(pattern, channel)
+    }
+
     /// Waits for the next message; `None` when the consumer has been shut down, and at once in a signal's receiver, where
     /// nothing can be waited for.
     ///

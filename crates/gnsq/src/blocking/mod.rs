@@ -20,9 +20,12 @@
 //! # }
 //! ```
 //!
+//! What has no counterpart here, such as the HTTP clients or [`Message::finish_confirmed`](crate::Message::finish_confirmed),
+//! can be waited for with [`wait`].
+//!
 //! # Threads
 //!
-//! All I/O runs on one thread, [`Io::Dedicated`](crate::Io::Dedicated), which all clients of the process share. It starts
+//! All I/O runs on one thread, [`Io::Dedicated`], which all clients of the process share. It starts
 //! with the first client, and whoever waits sleeps until it wakes him: a client more costs no thread, a message neither.
 //! The option `io` is of no use here.
 //!
@@ -49,3 +52,27 @@ mod workers;
 pub use self::consumer::{Consumer, ConsumerHandle, Iter, RecvTimeoutError};
 pub use self::pending::Pending;
 pub use self::producer::Producer;
+use crate::error::Result;
+use crate::runtime::Io;
+
+/// Waits for a future of this crate on the calling thread, whose I/O runs on [`Io::Dedicated`].
+///
+/// ```no_run
+/// use gnsq::blocking::{Consumer, wait};
+///
+/// # fn example() -> gnsq::Result<()> {
+/// let consumer = Consumer::builder("orders", "kitchen").nsqd("127.0.0.1:4150").build_blocking()?;
+/// for message in &consumer {
+///     wait(message.finish_confirmed())??;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`Error::WouldBlock`](crate::Error::WouldBlock) in a signal's receiver, and [`Error::Option`](crate::Error::Option) if
+/// the system starts no thread.
+pub fn wait<F: Future>(future: F) -> Result<F::Output> {
+    wait::wait(&Io::Dedicated.handle()?, future)
+}

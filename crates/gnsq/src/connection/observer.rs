@@ -14,6 +14,7 @@ use crate::events::{
     AuthEvent, CloseEvent, ErrorEvent, FinishEvent, MessageEvent, RequeueEvent, ResponseEvent, Signals,
 };
 use crate::message::Message;
+use crate::trace::message_event;
 
 /// The owner of a connection: a consumer, a producer, a low-level client. None of these may block.
 pub(crate) trait Observer: Debug + Send + Sync + 'static {
@@ -72,19 +73,9 @@ pub(crate) trait Observer: Debug + Send + Sync + 'static {
 
 impl Handle {
     pub(super) fn tell_messages(&self, batch: &mut Vec<Message>) {
-        if tracing::enabled!(Level::TRACE) {
+        if tracing::enabled!(target: "gnsq::message", Level::TRACE) {
             for message in &*batch {
-                let (id, attempts) = (message.id(), message.attempts());
-                let size = message.body().len();
-                tracing::trace!(
-                    topic = self.topic().map(display),
-                    channel = self.channel().map(display),
-                    nsqd = %self.address(),
-                    %id,
-                    attempts,
-                    size,
-                    "message received"
-                );
+                message_event!(TRACE, self, message.id(), attempts = message.attempts(), "received");
             }
         }
         let on_message = &self.observer().signals().on_message;
@@ -98,13 +89,7 @@ impl Handle {
     }
 
     pub(crate) fn tell_finished(&self, id: MessageId) {
-        tracing::trace!(
-            topic = self.topic().map(display),
-            channel = self.channel().map(display),
-            nsqd = %self.address(),
-            %id,
-            "message finished"
-        );
+        message_event!(TRACE, self, id, "finished");
         self.meter().finished.add(1);
         self.observer().finished();
         let on_finish = &self.observer().signals().on_finish;
@@ -116,15 +101,7 @@ impl Handle {
     }
 
     pub(crate) fn tell_requeued(&self, id: MessageId, delay: Duration, backoff: bool) {
-        tracing::trace!(
-            topic = self.topic().map(display),
-            channel = self.channel().map(display),
-            nsqd = %self.address(),
-            %id,
-            ?delay,
-            backoff,
-            "message requeued"
-        );
+        message_event!(DEBUG, self, id, ?delay, backoff, "requeued");
         self.meter().requeued.add(1);
         self.observer().requeued(backoff);
         let on_requeue = &self.observer().signals().on_requeue;
@@ -134,6 +111,10 @@ impl Handle {
             let event = || RequeueEvent { nsqd: self.address().clone(), topic: topic.clone(), id, delay, backoff };
             on_requeue.emit(event);
         }
+    }
+
+    pub(crate) fn tell_touched(&self, id: MessageId) {
+        message_event!(TRACE, self, id, "touched");
     }
 
     pub(super) fn tell_response(&self, data: &Bytes) {
@@ -148,14 +129,9 @@ impl Handle {
 
     pub(super) fn tell_error(&self, error: &ServerError) {
         if !error.is_fatal() {
-            tracing::debug!(
-                topic = self.topic().map(display),
-                channel = self.channel().map(display),
-                nsqd = %self.address(),
-                id = error.message_id().map(display),
-                %error,
-                "an answer came too late for nsqd"
-            );
+            if let Some(id) = error.message_id() {
+                message_event!(DEBUG, self, id, %error, "an answer came too late for nsqd");
+            }
             self.meter().too_late.add(1);
         }
         self.observer().error(error);
@@ -164,13 +140,7 @@ impl Handle {
     }
 
     pub(super) fn tell_expired(&self, id: MessageId) {
-        tracing::debug!(
-            topic = self.topic().map(display),
-            channel = self.channel().map(display),
-            nsqd = %self.address(),
-            %id,
-            "message timed out unanswered"
-        );
+        message_event!(DEBUG, self, id, "timed out unanswered");
         self.meter().expired.add(1);
         self.observer().expired();
     }

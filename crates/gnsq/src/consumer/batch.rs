@@ -12,6 +12,7 @@ use super::core::Core;
 use super::handler::{Requeue, panic_text, requeue};
 use crate::events::{ExceptionEvent, HandlerError, MessageEvent};
 use crate::message::{Lender, Loan, Message, Verdict};
+use crate::trace::message_event;
 
 /// What a function has made of a batch. Messages that it has answered itself, or [detached](Message::detach), are left
 /// alone; no message is finished that isn't meant here.
@@ -53,7 +54,7 @@ impl ConsumerHandle {
         let outcome = AssertUnwindSafe(async { function(messages).await }).catch_unwind().await;
         // One call, whatever it was about.
         if let Some(lent) = lent.first() {
-            lent.loan.meter().handler.record_time(began, Instant::now());
+            lent.loan.connection().meter().handler.record_time(began, Instant::now());
         }
         match outcome {
             Ok(Ok(BatchOutcome::Finish)) => lent.into_iter().for_each(|lent| lent.settle(Verdict::Finish)),
@@ -97,8 +98,10 @@ impl Lent<'_> {
         }
         let verdict = requeue(core, self.attempts, self.event.as_ref(), error);
         if !error.is::<Requeue>() {
-            self.loan.meter().handler_failures.add(1);
-            tracing::warn!(id = %self.loan.id(), %error, "a message of a batch failed and is requeued");
+            let connection = self.loan.connection();
+            connection.meter().handler_failures.add(1);
+            let text = "a message of a batch failed and is requeued";
+            message_event!(WARN, connection, self.loan.id(), attempts = self.attempts, %error, "{text}");
             if let Some(message) = self.event.take() {
                 core.signals.on_exception.emit(|| ExceptionEvent { message, error: error.clone() });
             }
@@ -107,9 +110,9 @@ impl Lent<'_> {
     }
 
     fn settle(self, verdict: Verdict) {
-        let id = self.loan.id();
+        let (connection, id) = (self.loan.connection(), self.loan.id());
         if let Err(error) = self.loan.settle(verdict, Instant::now()) {
-            tracing::warn!(%id, %error, "a handled message could not be answered");
+            message_event!(WARN, connection, id, %error, "a handled message could not be answered");
         }
     }
 }

@@ -9,6 +9,7 @@ use gnsq_proto::MessageId;
 
 use crate::envelope::Envelope;
 use crate::message::Message;
+use crate::trace::message_event;
 
 /// Defers them again and again, until their time has come.
 #[derive(Debug)]
@@ -49,10 +50,10 @@ impl DeliverAt {
             };
             self.check_pace(&message, now);
             self.deferred.lock().unwrap_or_else(PoisonError::into_inner).note(&message);
-            let id = message.id();
-            tracing::trace!(%id, ?delay, "a message is not due yet and is deferred again");
+            let (connection, id) = (message.connection().clone(), message.id());
+            message_event!(TRACE, connection, id, ?delay, "not due yet: deferred again");
             if let Err(error) = message.requeue_without_backoff(delay) {
-                tracing::debug!(%id, %error, "a message that is not due yet could not be deferred again");
+                message_event!(DEBUG, connection, id, %error, "a message that is not due yet could not be deferred again");
             }
         }
         came - batch.len()
@@ -90,6 +91,7 @@ impl DeliverAt {
         let expected = self.deferrals(message, now);
         if message.attempts() > expected.saturating_add(SLACK) && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
+                topic = %message.topic(),
                 nsqd = %message.nsqd(),
                 max_defer = ?self.max_defer,
                 "nsqd delivers what is not due yet sooner than asked: is max_defer more than its --max-req-timeout?"

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use gnsq_proto::MessageId;
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use super::Consumer;
 use super::core::Core;
@@ -17,6 +18,7 @@ use super::report::ShutdownReport;
 use crate::connection::Handle;
 use crate::events::{ExceptionEvent, HandlerError, MessageEvent};
 use crate::message::{Lender, Message, Verdict};
+use crate::trace::{message_event, message_span};
 
 /// An error by which a handler asks for another delay than the consumer's, or for no backoff.
 ///
@@ -111,12 +113,13 @@ where
         let (id, attempts) = (message.id(), core.attempts(&message));
         let loan = lender.lend(&mut message);
         let delay = |event: Option<&MessageEvent>| core.requeue_delay(attempts, event);
-        let verdict = attempt(&core, loan.connection(), &*handler, message, attempts, delay).await;
+        let connection = loan.connection();
+        let verdict = attempt(&core, connection, &*handler, message, attempts, delay).await;
         let now = Instant::now();
-        loan.connection().meter().handler.record_time(inlet.handed_out(), now);
+        connection.meter().handler.record_time(inlet.handed_out(), now);
         inlet.set_now(now);
         if let Err(error) = loan.settle(verdict, now) {
-            tracing::warn!(%id, %error, "a handled message could not be answered");
+            message_event!(WARN, connection, id, attempts, %error, "a handled message could not be answered");
         }
     }
 }
@@ -138,8 +141,13 @@ where
     let id = message.id();
     let listening = core.signals.on_exception.is_connected() || core.settings.requeue_policy.is_some();
     let event = listening.then(|| MessageEvent::new(&message));
-    let error = match AssertUnwindSafe(async { handler(message).await }).catch_unwind().await {
-        Ok(Ok(())) => return Verdict::Finish,
+    let span = message_span!(connection, id, attempts);
+    let call = AssertUnwindSafe(async { handler(message).await }).catch_unwind().instrument(span);
+    let error = match call.await {
+        Ok(Ok(())) => {
+            message_event!(TRACE, connection, id, attempts, "handled");
+            return Verdict::Finish;
+        }
         Ok(Err(error)) => error.into(),
         Err(panic) => panic_text(&*panic).into(),
     };
@@ -173,7 +181,7 @@ fn failed(
         return;
     }
     connection.meter().handler_failures.add(1);
-    tracing::warn!(%id, attempts, %error, "the handler failed, the message will be tried again");
+    message_event!(WARN, connection, id, attempts, %error, "the handler failed, the message will be tried again");
     if let Some(message) = event {
         core.signals.on_exception.emit(|| ExceptionEvent { message, error: Arc::new(error) });
     }

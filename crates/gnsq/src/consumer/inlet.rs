@@ -13,6 +13,7 @@ use super::core::Core;
 use crate::events::MessageEvent;
 use crate::message::Message;
 use crate::queue::Place;
+use crate::trace::message_event;
 
 /// Hands out messages that are worth an attempt.
 pub(crate) struct Inlet {
@@ -105,7 +106,7 @@ impl Inlet {
 
 /// The give-up handler has the message first; then it is finished. Without its consent it isn't.
 async fn give_up(core: Arc<Core>, message: Message) {
-    let (id, attempts) = (message.id(), core.attempts(&message));
+    let (id, attempts, connection) = (message.id(), core.attempts(&message), message.connection().clone());
     let answered = match consent(&core, &message, attempts).await {
         Ok(()) => message.finish(),
         Err(event) => {
@@ -114,7 +115,7 @@ async fn give_up(core: Arc<Core>, message: Message) {
         }
     };
     if let Err(error) = answered {
-        tracing::warn!(%id, %error, "a message given up could not be answered");
+        message_event!(WARN, connection, id, attempts, %error, "a message given up could not be answered");
     }
 }
 
@@ -133,13 +134,20 @@ pub(super) async fn consent(core: &Core, message: &Message, attempts: u16) -> Re
     };
     match consent {
         Ok(()) => {
-            tracing::warn!(%id, attempts, "giving up on a message");
+            message_event!(WARN, message.connection(), id, attempts, "given up");
             core.counters.given_up.fetch_add(1, Ordering::Relaxed);
             message.connection().meter().given_up.add(1);
             Ok(())
         }
         Err(error) => {
-            tracing::warn!(%id, attempts, %error, "the give-up handler failed, the message will come to it again");
+            message_event!(
+                WARN,
+                message.connection(),
+                id,
+                attempts,
+                %error,
+                "the give-up handler failed, the message will come to it again"
+            );
             Err(event)
         }
     }

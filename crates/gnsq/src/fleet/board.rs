@@ -22,9 +22,11 @@ pub(crate) struct Known<F> {
 }
 
 impl<F: Ord> Board<F> {
-    /// What is known, and a notice of each change.
+    /// What is known, and a notice of each change: the first one at once, since something may have been posted already.
     pub(crate) fn subscribe(&self) -> watch::Receiver<Known<F>> {
-        self.known.subscribe()
+        let mut known = self.known.subscribe();
+        known.mark_changed();
+        known
     }
 
     /// Waits until a round that has begun after `since` has found this.
@@ -60,5 +62,22 @@ impl<F: Ord> Board<F> {
 impl<F> Default for Board<F> {
     fn default() -> Self {
         Self { known: watch::Sender::new(Known { found: BTreeSet::new(), as_of: None }), hurry: Notify::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_posted_before_is_news_to_who_comes_later() {
+        let board = Board::default();
+        board.post(BTreeSet::from(["nsqd"]));
+        let mut known = board.subscribe();
+        assert!(known.has_changed().unwrap());
+        assert!(known.borrow_and_update().found.contains("nsqd"));
+        assert!(!known.has_changed().unwrap());
+        board.post(BTreeSet::new());
+        assert!(known.has_changed().unwrap());
     }
 }

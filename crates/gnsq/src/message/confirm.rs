@@ -65,6 +65,7 @@ impl Message {
             return Err(Error::Expired { id: self.id() });
         }
         let confirmed = self.connection.confirm(Op::Touch(self.id()))?;
+        self.connection.tell_touched(self.id());
         self.life().extend(&self.connection, now);
         let result = confirmed.await;
         if matches!(result, Err(Error::Refused { .. })) {

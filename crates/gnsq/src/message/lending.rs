@@ -10,7 +10,6 @@ use super::lifetime::{Lifetime, Verdict};
 use super::{Life, Message};
 use crate::connection::Handle;
 use crate::error::Result;
-use crate::telemetry::ConnectionMeter;
 
 /// Lends messages to a handler, one after the other, and answers them as it decides. It is what makes a message
 /// handled cost no allocation.
@@ -63,7 +62,7 @@ pub(crate) struct Loan<'a> {
     settled: bool,
 }
 
-impl Loan<'_> {
+impl<'a> Loan<'a> {
     pub(crate) fn id(&self) -> MessageId {
         self.id
     }
@@ -73,12 +72,8 @@ impl Loan<'_> {
         !self.life.detached.load(Ordering::Relaxed) && !self.life.answered.load(Ordering::Acquire)
     }
 
-    pub(crate) fn connection(&self) -> &Handle {
+    pub(crate) fn connection(&self) -> &'a Handle {
         self.connection
-    }
-
-    pub(crate) fn meter(&self) -> &ConnectionMeter {
-        self.connection.meter()
     }
 
     /// Answers the message as its handler decided, unless it answered or detached it itself.

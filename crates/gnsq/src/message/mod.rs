@@ -150,6 +150,7 @@ impl Message {
             return Err(Error::Expired { id: self.id() });
         }
         self.connection.send(Op::Touch(self.id()))?;
+        self.connection.tell_touched(self.id());
         self.life().extend(&self.connection, now);
         Ok(())
     }

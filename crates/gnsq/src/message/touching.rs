@@ -37,6 +37,7 @@ impl Pulse {
             return Some(due);
         }
         self.connection.send(Op::KeepAlive(self.id)).ok()?;
+        self.connection.tell_touched(self.id);
         life.extend(&self.connection, now);
         let deadline = life.deadline.load(Ordering::Relaxed);
         (deadline < life.cap).then(|| self.due(deadline))

@@ -39,7 +39,7 @@ names! {
     describe_counter EXPIRED = "gnsq_consumer_messages_expired_total", Count, "Messages whose time ran out unanswered";
     describe_counter TOO_LATE = "gnsq_consumer_messages_too_late_total", Count, "Answers that nsqd refused as too late";
     describe_counter GIVEN_UP = "gnsq_consumer_messages_given_up_total", Count, "Messages given up after too many attempts";
-    describe_counter FAILURES = "gnsq_consumer_handler_failures_total", Count, "Errors and panics of handlers";
+    describe_counter FAILURES = "gnsq_consumer_handler_failures_total", Count, "Messages on which handlers failed or panicked";
     describe_histogram HANDLER = "gnsq_consumer_handler_seconds", Seconds, "How long handlers took";
     describe_gauge IN_FLIGHT = "gnsq_consumer_in_flight", Count, "Messages received and not answered yet";
     describe_gauge READY = "gnsq_consumer_ready", Count, "The RDY that nsqd was told last";

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::Duration;
 
+use gnsq::blocking::Consumer;
 use gnsq::{HandlerError, Message, Requeue};
-use gnsq_testkit::DEADLINE;
+use gnsq_testkit::{DEADLINE, ScriptedPeer, identify_reply};
 
 use super::server::{Server, TOPIC, spawn, text, within};
 
@@ -173,4 +174,40 @@ fn a_handler_publishes_with_a_producer_of_its_kind() {
     });
     assert_eq!(report.unwrap().requeued_unfinished, 0);
     server.wait_until_empty();
+}
+
+/// Who keeps a message alive isn't the thread that is busy with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_touched_while_its_handler_blocks_its_thread() {
+    let peer = ScriptedPeer::bind().await;
+    let consumer = Consumer::builder("t", "c").nsqd(peer.address()).auto_touch(true).build_blocking().unwrap();
+    let handle = consumer.handle().clone();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let running = spawn(move || {
+        consumer.run(move |_: Message| {
+            released.lock().unwrap().recv()?;
+            Ok::<_, HandlerError>(())
+        })
+    });
+    let mut connection = peer.accept().await;
+    let mut reply = identify_reply();
+    reply["msg_timeout"] = 1000.into();
+    connection.handshake_with(&reply).await;
+    connection.expect_subscribe("t", "c").await;
+    connection.expect_command("RDY 1").await;
+    connection.send_message(b"0000000000000001", 1, 1, b"body").await;
+    let mut touches = 0;
+    while touches < 2 {
+        touches += u32::from(connection.expect_line().await == "TOUCH 0000000000000001");
+    }
+    release.send(()).unwrap();
+    while connection.expect_line().await != "FIN 0000000000000001" {}
+    handle.request_shutdown();
+    while connection.expect_line().await != "CLS" {}
+    connection.send_response("CLOSE_WAIT").await;
+    while connection.next_line().await.is_some() {}
+    drop(connection);
+    let report = tokio::task::spawn_blocking(move || running.join()).await.unwrap();
+    assert_eq!(report.unwrap().requeued_unfinished, 0);
 }

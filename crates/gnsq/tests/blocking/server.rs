@@ -49,6 +49,13 @@ impl Server {
         }
     }
 
+    pub(crate) fn http_url(&self) -> String {
+        match &self.nsqd {
+            Nsqd::Real(nsqd) => nsqd.http_url(),
+            Nsqd::Embedded(nsqd) => nsqd.http_url(),
+        }
+    }
+
     pub(crate) fn producer(&self) -> Producer {
         Producer::builder().nsqd(self.address()).publish_timeout(DEADLINE).build_blocking().unwrap()
     }
@@ -65,11 +72,7 @@ impl Server {
 
     /// Waits until the channel's statistics are like this.
     pub(crate) fn wait_for(&self, what: &str, mut is_so: impl FnMut(&ChannelStats) -> bool) {
-        let url = match &self.nsqd {
-            Nsqd::Real(nsqd) => nsqd.http_url(),
-            Nsqd::Embedded(nsqd) => nsqd.http_url(),
-        };
-        let client = NsqdHttpClient::new(url).unwrap();
+        let client = NsqdHttpClient::new(self.http_url()).unwrap();
         self.runtime.block_on(eventually(DEADLINE, what, async || {
             let stats = client.stats(&StatsOptions::new()).await.unwrap();
             let topic = stats.topics.into_iter().find(|topic| topic.topic_name.as_str() == TOPIC)?;

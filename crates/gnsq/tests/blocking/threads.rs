@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 use std::sync::mpsc;
 
-use gnsq::blocking::{Consumer, Producer};
-use gnsq::{Address, Error, Message, ShutdownReport};
+use gnsq::blocking::{Consumer, Producer, wait};
+use gnsq::{Address, Error, Message, NsqdHttpClient, NsqdTcpClient, ShutdownReport};
 use gnsq_testkit::DEADLINE;
 use tokio::runtime::Builder;
 
@@ -105,4 +105,22 @@ fn in_a_receiver_nothing_waits() {
     // The shutdown has begun nevertheless, and the producer is as it was.
     within(move || handle.finished().unwrap());
     within(move || producer.publish(TOPIC, "body").and_then(|()| producer.close()).unwrap());
+}
+
+#[test]
+fn what_else_the_crate_has_can_be_waited_for() {
+    let server = Server::real();
+    let consumer = server.consumer().build_blocking().unwrap();
+    let (address, url) = (server.address(), server.http_url());
+    within(move || {
+        let client = NsqdHttpClient::new(url).unwrap();
+        wait(client.publish(&TOPIC.parse().unwrap(), "over HTTP")).unwrap().unwrap();
+        wait(consumer.recv().unwrap().finish_confirmed()).unwrap().unwrap();
+        let nsqd = wait(NsqdTcpClient::connect(address)).unwrap().unwrap();
+        wait(nsqd.identify()).unwrap().unwrap();
+        wait(nsqd.publish(TOPIC, "over TCP")).unwrap().unwrap();
+        wait(nsqd.close()).unwrap();
+        wait(consumer.recv().unwrap().finish_confirmed()).unwrap().unwrap();
+    });
+    server.wait_until_empty();
 }

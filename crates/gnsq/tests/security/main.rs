@@ -10,6 +10,7 @@ mod certificates;
 mod common;
 mod compression;
 mod cuts;
+mod dialer;
 mod expired_grants;
 mod handshake;
 mod https;

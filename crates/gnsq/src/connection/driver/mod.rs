@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 use gnsq_proto::connection::{Connection, ConnectionError, Event};
 use gnsq_proto::{MessageId, ReadyWindow};
 use tokio::time::Sleep;
-use tracing::field::display;
 
 use self::lanes::Lanes;
 use self::waiter::Waiter;
@@ -29,6 +28,7 @@ use super::stats::Tally;
 use super::stream::Stream;
 use crate::error::Error;
 use crate::message::{Message, Times};
+use crate::trace::message_event;
 
 /// Drives one connection until it ends: reads what there is, hands it on, does what the handle's users ask, writes.
 ///
@@ -266,18 +266,12 @@ impl Driver {
 
     /// A server that sends far more than it was allowed to can't fill the memory: the rest goes back.
     fn overflow(&mut self, id: MessageId) {
-        let (topic, channel) = (self.handle.topic().map(display), self.handle.channel().map(display));
         self.overflows += 1;
         if self.overflows > 1 {
-            tracing::debug!(topic, channel, nsqd = %self.handle.address(), %id, "more than RDY allows again: requeued");
+            message_event!(DEBUG, self.handle, id, "more than RDY allows again: requeued");
         } else {
-            tracing::warn!(
-                topic,
-                channel,
-                nsqd = %self.handle.address(),
-                %id,
-                "nsqd sends more than RDY allows: requeued; what follows is told at level DEBUG"
-            );
+            let text = "nsqd sends more than RDY allows: requeued; what follows is told at level DEBUG";
+            message_event!(WARN, self.handle, id, "{text}");
         }
         if let Err(error) = self.protocol.requeue(id, Duration::ZERO) {
             tracing::debug!(nsqd = %self.handle.address(), %error, "command not sent");

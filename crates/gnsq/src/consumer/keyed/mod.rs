@@ -27,6 +27,7 @@ use super::touching::Touching;
 use super::{Consumer, sleep_until};
 use crate::events::{HandlerError, MessageEvent};
 use crate::message::{Held, Message, Verdict};
+use crate::trace::message_event;
 
 impl Consumer {
     /// As [`run`](Self::run), but the messages of a key are handled one after the other, in the order in which they
@@ -196,7 +197,7 @@ where
         let Some(message) = message else { break };
         let now = Instant::now();
         let Ok(key) = catch_unwind(AssertUnwindSafe(|| key(&message))) else {
-            tracing::error!(id = %message.id(), "the key function panicked, the message is requeued");
+            message_event!(ERROR, message.connection(), message.id(), "the key function panicked");
             let delay = core.requeue_delay(message.attempts(), None);
             // Should it fail, it is the connection's end, of which others tell.
             let _ = message.requeue(delay);
@@ -250,6 +251,7 @@ where
 fn settle<K: Hash + Eq + Clone>(keyed: &Keyed<K>, job: Job<K, Held>, verdict: Verdict) {
     let now = Instant::now();
     let message = &job.entry.message;
+    let connection = message.connection().clone();
     let (id, extra, due) = (message.id(), job.entry.extra, message.deadline().max(now));
     if message.is_settled() {
         keyed.with(|lines| lines.done(job.key, now));
@@ -269,7 +271,7 @@ fn settle<K: Hash + Eq + Clone>(keyed: &Keyed<K>, job: Job<K, Held>, verdict: Ve
         verdict => (job.key, job.entry.message.settle(verdict, now)),
     };
     if let Err(error) = result {
-        tracing::warn!(%id, %error, "a handled message could not be answered, and will be handled again");
+        message_event!(WARN, connection, id, %error, "a handled message could not be answered, and will be handled again");
         keyed.with(|lines| lines.lost(key, id, extra, due, now));
     } else {
         keyed.with(|lines| lines.done(key, now));
