@@ -387,8 +387,20 @@ async fn a_message_larger_than_the_byte_budget_goes_out_alone() {
 
 #[tokio::test]
 async fn a_message_that_only_nsqd_finds_too_large_fails_alone() {
-    let nsqd = Nsqd::builder().arg("--max-msg-size=100").start().await;
-    let producer = producer().nsqd(nsqd.tcp_address()).max_reconnect_delay(Duration::from_millis(10)).build().unwrap();
+    let real = Nsqd::builder().arg("--max-msg-size=100").start().await;
+    too_large_fails_alone(real.tcp_address()).await;
+    // Nothing of what was refused together was stored then, so nothing comes twice.
+    assert_eq!(real.topic_stats(TOPIC).await.unwrap().message_count, 147);
+
+    let mut options = gnsq_server::NsqdOptions::default();
+    options.max_msg_size = 100;
+    let embedded = gnsq_server::Nsqd::builder().options(options).start().await.unwrap();
+    too_large_fails_alone(embedded.tcp_address().parse().unwrap()).await;
+    assert_eq!(embedded.stats().topic(TOPIC).unwrap().message_count, 147);
+}
+
+async fn too_large_fails_alone(nsqd: std::net::SocketAddr) {
+    let producer = producer().nsqd(nsqd).max_reconnect_delay(Duration::from_millis(10)).build().unwrap();
     producer.ready().await.unwrap();
     let body = |number: u64| if number % 50 == 7 { "x".repeat(101) } else { number.to_string() };
     let publishes = (0..150).map(|number| producer.publish(TOPIC, body(number)));
@@ -405,8 +417,6 @@ async fn a_message_that_only_nsqd_finds_too_large_fails_alone() {
         }
     }
     assert!(producer.stats().batches > 0);
-    // Nothing of what was refused together was stored then, so nothing comes twice.
-    assert_eq!(nsqd.topic_stats(TOPIC).await.unwrap().message_count, 147);
     producer.close().await;
 }
 
@@ -455,4 +465,27 @@ async fn publishes_go_elsewhere_while_an_nsqd_stands_still_and_come_back_afterwa
     }
     assert_eq!(nsqds[0].topic_stats(TOPIC).await.unwrap().message_count, 2);
     producer.close().await;
+}
+
+#[tokio::test]
+async fn an_embedded_nsqd_takes_what_a_task_publishes_in_its_order() {
+    let nsqd = gnsq_server::Nsqd::start().await.unwrap();
+    let address: std::net::SocketAddr = nsqd.tcp_address().parse().unwrap();
+    let producer = producer().nsqd(address).build().unwrap();
+    // Begun in this order by one task, of which many are under way at a time.
+    let publishes = (0..2000).map(|number: u64| producer.publish(TOPIC, number.to_string()));
+    let outcomes = within("the publishes", futures_util::future::join_all(publishes)).await;
+    assert!(outcomes.iter().all(Result::is_ok));
+    let stats = producer.stats();
+    assert!(stats.batches > 0 && stats.published == 2000, "{stats:?}");
+    producer.close().await;
+
+    // One at a time, so that nothing overtakes on the way back.
+    let mut consumer = consumer().nsqd(address).max_in_flight(1).build().unwrap();
+    for number in 0..2000 {
+        let message = within("a message", consumer.recv()).await.unwrap();
+        assert_eq!(support::number(&message), number);
+        message.finish().unwrap();
+    }
+    within("the shutdown", consumer.handle().shutdown()).await;
 }
