@@ -46,6 +46,7 @@ doc: ## Build the documentation into target/doc
 bench: tools ## Measure the client beside a plain socket loop, and the embedded nsqd beside the real one (some minutes)
 	cargo run --release -p gnsq-bench
 	cargo run --release -p gnsq-bench -- servers
+	cargo run --release -p gnsq-bench -- security
 
 clean: ## Remove everything that was built
 	cargo clean

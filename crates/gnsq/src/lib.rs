@@ -97,6 +97,6 @@ pub use runtime::Io;
 pub use tls::{TlsConfig, TlsVersion};
 
 /// The README's code is compiled with the documentation's examples.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "blocking", feature = "http"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
