@@ -1,10 +1,13 @@
 //! Threads that run a handler.
 
 use std::convert::Infallible;
-use std::sync::{Arc, mpsc};
+use std::hash::Hash;
+use std::sync::mpsc;
 use std::thread;
 
-use super::consumer::Consumer;
+use futures_util::future::BoxFuture;
+
+use super::consumer::{Consumer, ConsumerHandle};
 use super::wait::wait;
 use crate::consumer::ShutdownReport;
 use crate::error::{Error, Result};
@@ -34,28 +37,59 @@ impl Consumer {
         H: Fn(Message) -> Result<(), E> + Send + Sync + 'static,
         E: Into<HandlerError> + 'static,
     {
+        self.on_threads(|handle| {
+            handle.inner.work(move |message| std::future::ready(handler(message).map_err(Into::into)))
+        })
+    }
+
+    /// As [`run`](Self::run), but the messages of a key are handled one after the other, in the order in which they came,
+    /// failures included: [`gnsq::Consumer::run_keyed`](crate::Consumer::run_keyed).
+    ///
+    /// ```no_run
+    /// # fn example() -> gnsq::Result<()> {
+    /// use gnsq::Message;
+    /// use gnsq::blocking::Consumer;
+    ///
+    /// let consumer = Consumer::builder("orders", "billing").nsqd("127.0.0.1:4150").concurrency(4).build_blocking()?;
+    /// // The customer stands before the first comma.
+    /// let customer = |message: &Message| message.body().split(|byte| *byte == b',').next().map(<[u8]>::to_vec);
+    /// consumer.run_keyed(customer, |message: Message| {
+    ///     println!("{:?}", message.body());
+    ///     Ok::<_, std::io::Error>(())
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_keyed<K, Q, H, E>(self, key: Q, handler: H) -> Result<ShutdownReport>
+    where
+        K: Hash + Eq + Clone + Send + 'static,
+        Q: Fn(&Message) -> K + Send + 'static,
+        H: Fn(Message) -> Result<(), E> + Send + Sync + 'static,
+        E: Into<HandlerError> + 'static,
+    {
+        let handler = move |message| std::future::ready(handler(message).map_err(Into::into));
+        self.on_threads(|handle| handle.inner.work_in_order(key, handler))
+    }
+
+    /// Does each work in a thread of its own, until the consumer is shut down.
+    fn on_threads(self, works: impl FnOnce(&ConsumerHandle) -> Vec<BoxFuture<'static, ()>>) -> Result<ShutdownReport> {
         if is_shared_thread() {
             return Err(Error::WouldBlock);
         }
         let handle = self.handle().clone();
-        let (concurrency, shutdown_timeout) = handle.concurrency();
-        let handler = Arc::new(move |message| std::future::ready(handler(message)));
         // What an earlier `recv_timeout` has left to give up.
-        let mut leftovers: Vec<_> = self.idle().iter_mut().filter_map(crate::consumer::Inlet::rest).collect();
+        let leftovers: Vec<_> = self.idle().iter_mut().filter_map(crate::consumer::Inlet::rest).collect();
         let (alive, ended) = mpsc::channel::<Infallible>();
-        for _ in 0..concurrency {
-            let (handle, handler, alive) = (handle.clone(), handler.clone(), alive.clone());
-            let leftovers = std::mem::take(&mut leftovers);
+        for work in leftovers.into_iter().chain(works(&handle)) {
+            let (runtime, alive) = (handle.runtime.clone(), alive.clone());
             let work = move || {
                 let _alive = alive;
-                let work = async {
-                    for giving_up in leftovers {
-                        giving_up.await;
-                    }
-                    handle.inner.clone().work(handler).await;
-                };
                 // Refused only on the shared thread, which this is not.
-                let _ = wait(&handle.runtime, work);
+                let _ = wait(&runtime, work);
             };
             thread::Builder::new().name("gnsq-handler".to_owned()).spawn(work).map_err(|error| Error::Option {
                 option: "concurrency",
@@ -65,7 +99,7 @@ impl Consumer {
         drop(alive);
         let report = handle.finished()?;
         // Handlers that have answered their messages may still be at work; nobody waits for them beyond the time limit.
-        let _ = ended.recv_timeout(shutdown_timeout.saturating_sub(report.took));
+        let _ = ended.recv_timeout(handle.shutdown_timeout().saturating_sub(report.took));
         Ok(report)
     }
 }

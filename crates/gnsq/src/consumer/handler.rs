@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use gnsq_proto::MessageId;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
-use super::Consumer;
 use super::core::Core;
 use super::inlet::Inlet;
 use super::report::ShutdownReport;
+use super::{Consumer, ConsumerHandle};
 use crate::connection::Handle;
 use crate::events::{ExceptionEvent, HandlerError, MessageEvent};
 use crate::message::{Lender, Message, Verdict};
@@ -85,23 +86,35 @@ impl Consumer {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<HandlerError> + 'static,
     {
-        let core = self.core().clone();
-        let handler = Arc::new(handler);
         let mut workers = JoinSet::new();
         // An earlier `recv` that was given up may still stand in line, or have a message half given up.
         if let Some(giving_up) = self.inlet.rest() {
             workers.spawn(giving_up);
         }
-        for _ in 0..core.settings.concurrency {
-            workers.spawn(work(core.clone(), handler.clone()));
+        for work in self.handle().work(handler) {
+            workers.spawn(work);
         }
         // Workers that are still busy at the time limit are dropped with the set; their messages are requeued.
         self.handle().finished().await
     }
 }
 
+impl ConsumerHandle {
+    /// All that is to run at once to call `handler` with each message, until the consumer has shut down.
+    pub(crate) fn work<H, F, E>(&self, handler: H) -> Vec<BoxFuture<'static, ()>>
+    where
+        H: Fn(Message) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<HandlerError> + 'static,
+    {
+        let handler = Arc::new(handler);
+        let work = |_| work(self.core.clone(), handler.clone()).boxed();
+        (0..self.core.settings.concurrency).map(work).collect()
+    }
+}
+
 /// Calls `handler` with one message after the other, until the consumer is shut down.
-pub(super) async fn work<H, F, E>(core: Arc<Core>, handler: Arc<H>)
+async fn work<H, F, E>(core: Arc<Core>, handler: Arc<H>)
 where
     H: Fn(Message) -> F,
     F: Future<Output = Result<(), E>>,

@@ -35,8 +35,6 @@ pub use self::report::{ConsumerStats, ShutdownReport};
 use self::topics::Topics;
 use crate::connection::{ConnectionStats, Handle};
 use crate::error::Error;
-#[cfg(feature = "blocking")]
-use crate::events::HandlerError;
 use crate::events::Signals;
 use crate::message::Message;
 use gnsq_proto::{ChannelName, TopicName};
@@ -289,21 +287,10 @@ impl ConsumerHandle {
         self.core.shutdown.requested.cancelled().await;
     }
 
-    /// How many handlers run at once, and how long a shutdown waits for them.
+    /// How long a shutdown waits for handlers.
     #[cfg(feature = "blocking")]
-    pub(crate) fn concurrency(&self) -> (usize, Duration) {
-        (self.core.settings.concurrency, self.core.settings.shutdown_timeout)
-    }
-
-    /// Calls `handler` with one message after the other, until the consumer is shut down.
-    #[cfg(feature = "blocking")]
-    pub(crate) async fn work<H, F, E>(self, handler: Arc<H>)
-    where
-        H: Fn(Message) -> F,
-        F: Future<Output = Result<(), E>>,
-        E: Into<HandlerError>,
-    {
-        handler::work(self.core, handler).await;
+    pub(crate) fn shutdown_timeout(&self) -> Duration {
+        self.core.settings.shutdown_timeout
     }
 
     /// Asks for a shutdown, and doesn't wait for it.

@@ -1,5 +1,6 @@
 //! Handlers in threads.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
@@ -57,6 +58,41 @@ fn as_many_handlers_run_at_once_as_the_concurrency_says() {
     });
     assert_eq!(report.unwrap().requeued_unfinished, 0);
     server.wait_until_empty();
+}
+
+#[test]
+fn the_messages_of_a_key_are_handled_in_order_though_some_fail() {
+    const COUNT: usize = 100;
+    for server in Server::both() {
+        let builder = server.consumer().concurrency(4).keyed_retry_delay(Duration::ZERO);
+        let consumer = builder.build_blocking().unwrap();
+        let handle = consumer.handle().clone();
+        let (sender, came) = mpsc::channel();
+        let failed = Mutex::new(HashSet::new());
+        server.producer().multipublish(TOPIC, (0..COUNT).map(|number| number.to_string())).unwrap();
+        let running = spawn(move || {
+            consumer.run_keyed(
+                |message| text(message).parse::<usize>().unwrap() % 5,
+                move |message: Message| -> Result<(), HandlerError> {
+                    let number: usize = text(&message).parse()?;
+                    if number.is_multiple_of(3) && failed.lock().unwrap().insert(number) {
+                        return Err("broken".into());
+                    }
+                    Ok(sender.send(number)?)
+                },
+            )
+        });
+        let mut last = [None; 5];
+        for _ in 0..COUNT {
+            let number = came.recv_timeout(DEADLINE).unwrap();
+            assert!(last[number % 5] < Some(number), "{number} came behind {:?}", last[number % 5]);
+            last[number % 5] = Some(number);
+        }
+        let report = within(move || handle.shutdown().unwrap());
+        assert_eq!(running.join().unwrap(), report);
+        assert_eq!((report.requeued_unstarted, report.requeued_unfinished), (0, 0));
+        server.wait_until_empty();
+    }
 }
 
 #[test]

@@ -12,6 +12,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use gnsq_proto::MessageId;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -24,7 +26,7 @@ use super::handler::attempt;
 use super::inlet::{Inlet, consent};
 use super::report::ShutdownReport;
 use super::touching::Touching;
-use super::{Consumer, sleep_until};
+use super::{Consumer, ConsumerHandle, sleep_until};
 use crate::events::{HandlerError, MessageEvent};
 use crate::message::{Held, Message, Verdict};
 use crate::trace::message_event;
@@ -86,19 +88,35 @@ impl Consumer {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<HandlerError> + 'static,
     {
-        let core = self.core().clone();
-        Touching::start(&core);
-        let keyed = Arc::new(Keyed::new(core.clone()));
-        let handler = Arc::new(handler);
         let mut workers = JoinSet::new();
         if let Some(giving_up) = self.inlet.rest() {
             workers.spawn(giving_up);
         }
-        workers.spawn(distribute(keyed.clone(), key));
-        for _ in 0..core.settings.concurrency {
-            workers.spawn(work(keyed.clone(), handler.clone()));
+        for work in self.handle().work_in_order(key, handler) {
+            workers.spawn(work);
         }
         self.handle().finished().await
+    }
+}
+
+impl ConsumerHandle {
+    /// All that is to run at once, until the consumer has shut down: one that puts messages in line, and those that handle
+    /// them.
+    pub(crate) fn work_in_order<K, Q, H, F, E>(&self, key: Q, handler: H) -> Vec<BoxFuture<'static, ()>>
+    where
+        K: Hash + Eq + Clone + Send + 'static,
+        Q: Fn(&Message) -> K + Send + 'static,
+        H: Fn(Message) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<HandlerError> + 'static,
+    {
+        Touching::start(&self.core);
+        let keyed = Arc::new(Keyed::new(self.core.clone()));
+        let handler = Arc::new(handler);
+        let handlers = (0..self.core.settings.concurrency).map(|_| work(keyed.clone(), handler.clone()).boxed());
+        let mut all: Vec<_> = handlers.collect();
+        all.push(distribute(keyed, key).boxed());
+        all
     }
 }
 
