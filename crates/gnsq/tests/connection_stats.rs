@@ -17,6 +17,7 @@ async fn identified(nsqd: &Nsqd, config: ConnectionConfig) -> NsqdTcpClient {
     client
 }
 
+#[cfg(feature = "deflate")]
 fn differences(client: &NsqdTcpClient) -> Vec<String> {
     client.stats().differences.iter().map(ToString::to_string).collect()
 }

@@ -6,13 +6,12 @@ mod common;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Mutex, Once};
-use std::time::Duration;
 
 use common::{
     ONE, expect_nothing_sent, identified, plain_consumer, producer, publishing, ready, serve_shutdown, text,
     until_command, within,
 };
-use gnsq::{Consumer, HandlerError, Message};
+use gnsq::{HandlerError, Message};
 use gnsq_testkit::{DEADLINE, ScriptedPeer, eventually};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber, span};
@@ -219,9 +218,9 @@ async fn what_goes_wrong_again_and_again_is_told_once() {
 #[tokio::test]
 async fn an_nsqlookupd_that_keeps_silent_is_told_of_once() {
     listen();
-    let consumer = Consumer::builder("silence", "c")
+    let consumer = gnsq::Consumer::builder("silence", "c")
         .lookupd("http://127.0.0.1:1")
-        .lookupd_poll_interval(Duration::from_millis(60))
+        .lookupd_poll_interval(std::time::Duration::from_millis(60))
         .build()
         .unwrap();
     let of_lookupd = || {
