@@ -43,11 +43,10 @@ impl ConsumerHandle {
         E: Into<HandlerError>,
     {
         let core = &*self.core;
-        let listening = core.signals.on_exception.is_connected() || core.settings.requeue_policy.is_some();
         let mut lenders: Vec<_> = messages.iter().map(|_| Lender::default()).collect();
         let mut lent = Vec::with_capacity(messages.len());
         for (lender, message) in lenders.iter_mut().zip(&mut messages) {
-            let (attempts, event) = (core.attempts(message), listening.then(|| MessageEvent::new(message)));
+            let (attempts, event) = (core.attempts(message), core.event(message));
             lent.push(Lent { loan: lender.lend(message), attempts, event });
         }
         let began = Instant::now();

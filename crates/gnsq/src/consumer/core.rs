@@ -193,6 +193,12 @@ impl Core {
         most > 0 && message.attempts() > most && self.attempts(message) > most
     }
 
+    /// The message, to look at, if anyone will want to when its handler fails.
+    pub(super) fn event(&self, message: &Message) -> Option<MessageEvent> {
+        let listening = self.signals.on_exception.is_connected() || self.settings.requeue_policy.is_some();
+        listening.then(|| MessageEvent::new(message))
+    }
+
     /// How often a message was attempted, this time included.
     pub(super) fn attempts(&self, message: &Message) -> u16 {
         self.settings.deliver_at.as_ref().map_or_else(|| message.attempts(), |rule| rule.attempts(message))

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -124,10 +125,13 @@ where
     let mut lender = Lender::default();
     while let Some(mut message) = inlet.next().await {
         let (id, attempts) = (message.id(), core.attempts(&message));
+        let seen = Seen { id, attempts, event: core.event(&message) };
         let loan = lender.lend(&mut message);
         let delay = |event: Option<&MessageEvent>| core.requeue_delay(attempts, event);
         let connection = loan.connection();
-        let verdict = attempt(&core, connection, &*handler, message, attempts, delay).await;
+        // Pinned here, where it is made: a message is large enough for its moves to count.
+        let call = pin!(async { handler(message).await });
+        let verdict = attempt(&core, connection, seen, call, delay).await;
         let now = Instant::now();
         connection.meter().handler.record_time(inlet.handed_out(), now);
         inlet.set_now(now);
@@ -137,26 +141,29 @@ where
     }
 }
 
-/// Calls `handler` once, and tells who listens when it fails. Unless the handler asks for a delay, it is the given one.
-pub(super) async fn attempt<H, F, E>(
+/// What is known of a message that is in its handler's hands.
+pub(super) struct Seen {
+    pub(super) id: MessageId,
+    pub(super) attempts: u16,
+    /// If anyone wants to see it.
+    pub(super) event: Option<MessageEvent>,
+}
+
+/// Waits for a handler's call, and tells who listens when it fails. Unless the handler asks for a delay, it is the given
+/// one.
+pub(super) async fn attempt<F, E>(
     core: &Core,
     connection: &Handle,
-    handler: &H,
-    message: Message,
-    attempts: u16,
+    Seen { id, attempts, event }: Seen,
+    call: Pin<&mut F>,
     delay: impl FnOnce(Option<&MessageEvent>) -> Duration,
 ) -> Verdict
 where
-    H: Fn(Message) -> F,
     F: Future<Output = Result<(), E>>,
     E: Into<HandlerError>,
 {
-    let id = message.id();
-    let listening = core.signals.on_exception.is_connected() || core.settings.requeue_policy.is_some();
-    let event = listening.then(|| MessageEvent::new(&message));
     let span = message_span!(connection, id, attempts);
-    let call = AssertUnwindSafe(async { handler(message).await }).catch_unwind().instrument(span);
-    let error = match call.await {
+    let error = match AssertUnwindSafe(call).catch_unwind().instrument(span).await {
         Ok(Ok(())) => {
             message_event!(TRACE, connection, id, attempts, "message handled");
             return Verdict::Finish;

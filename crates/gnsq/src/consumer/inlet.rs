@@ -55,6 +55,7 @@ impl Inlet {
     }
 
     /// The next message whose time isn't over, however often it was attempted.
+    #[inline]
     fn poll_fresh(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         loop {
             let polled = self.core.queue.poll_pop(&mut self.place, cx);

@@ -18,7 +18,7 @@ pub(crate) struct Held {
     frame: MessageFrame,
     connection: Handle,
     life: Arc<Lifetime>,
-    _weight: Option<Weight>,
+    _weight: Option<Box<Weight>>,
 }
 
 impl Held {

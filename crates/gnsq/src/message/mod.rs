@@ -35,8 +35,8 @@ pub struct Message {
     frame: MessageFrame,
     connection: Handle,
     life: Life,
-    /// Of a consumer that counts bytes.
-    weight: Option<Weight>,
+    /// Of a consumer that counts bytes. Others' messages, which are moved often, stay small.
+    weight: Option<Box<Weight>>,
 }
 
 #[derive(Debug)]

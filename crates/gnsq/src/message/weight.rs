@@ -57,7 +57,7 @@ impl Load {
         if (before < self.limit && before + bytes >= self.limit) || learnt.abs_diff(planned) > planned / 8 {
             self.changed.notify_one();
         }
-        message.weight = Some(Weight { load: self.clone(), bytes });
+        message.weight = Some(Box::new(Weight { load: self.clone(), bytes }));
     }
 
     /// How many messages may be in flight, of `most`.

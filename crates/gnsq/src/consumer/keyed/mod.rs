@@ -8,6 +8,7 @@ mod options;
 
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use self::line::{Rules, Waiting};
 use self::lines::{Job, Lines};
 pub(super) use self::options::KeyedOptions;
 use super::core::Core;
-use super::handler::attempt;
+use super::handler::{Seen, attempt};
 use super::inlet::{Inlet, consent};
 use super::report::ShutdownReport;
 use super::touching::Touching;
@@ -257,7 +258,9 @@ where
             let connection = job.entry.message.connection();
             let began = Instant::now();
             let delay = |event: Option<&MessageEvent>| core.retry_delay(attempts, event);
-            let verdict = attempt(core, connection, &*handler, message, attempts, delay).await;
+            let seen = Seen { id: message.id(), attempts, event: core.event(&message) };
+            let call = pin!(async { handler(message).await });
+            let verdict = attempt(core, connection, seen, call, delay).await;
             connection.meter().handler.record_time(began, Instant::now());
             verdict
         };
