@@ -128,7 +128,7 @@ impl Member {
     /// Its connection has ended.
     pub(super) fn down(&mut self, cause: &Error, now: Instant, rng: &mut fastrand::Rng, notices: &mut Vec<Notice>) {
         let Some(connection) = self.connection.take() else { return };
-        self.count_successes(&connection, notices);
+        self.count_successes(connection.load().publishes_answered(), notices);
         self.stalled = false;
         // The driver has told everyone by now, and left the count as it was.
         let load = connection.load();
@@ -161,10 +161,10 @@ impl Member {
 
     /// Takes note of what its connection has done meanwhile.
     fn look(&mut self, stall_timeout: Option<Duration>, now: Instant, notices: &mut Vec<Notice>) {
-        let Some(connection) = self.connection.clone() else { return };
-        self.count_successes(&connection, notices);
-        let since = connection.load().due_since();
+        let Some(connection) = &self.connection else { return };
+        let (answered, since) = (connection.load().publishes_answered(), connection.load().due_since());
         let waits = connection.nanos(now).saturating_sub(since);
+        self.count_successes(answered, notices);
         let stalled = since > 0 && stall_timeout.is_some_and(|timeout| u128::from(waits) > timeout.as_nanos());
         if stalled != self.stalled {
             self.stalled = stalled;
@@ -172,8 +172,7 @@ impl Member {
         }
     }
 
-    fn count_successes(&mut self, connection: &Handle, notices: &mut Vec<Notice>) {
-        let answered = connection.load().publishes_answered();
+    fn count_successes(&mut self, answered: u64, notices: &mut Vec<Notice>) {
         if answered == self.answered {
             return;
         }

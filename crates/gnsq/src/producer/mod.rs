@@ -251,8 +251,8 @@ impl Producer {
         outcome
     }
 
-    /// Tries until an nsqd has confirmed it, and returns which, or nothing can be tried any more. An attempt before the last whose outcome is
-    /// unknown leaves its error in `unknown`.
+    /// Tries until an nsqd has confirmed it, and returns which, or nothing can be tried any more. An attempt before the
+    /// last whose outcome is unknown leaves its error in `unknown`.
     async fn attempt(
         &self,
         Outbound { command, size }: Outbound,
