@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use futures_util::FutureExt;
+use gnsq_proto::MessageId;
 
 use super::ConsumerHandle;
 use super::core::Core;
-use super::handler::{Requeue, panic_text, requeue};
-use crate::events::{ExceptionEvent, HandlerError, MessageEvent};
+use super::handler::{Seen, failed, panic_text};
+use crate::events::{HandlerError, MessageEvent};
 use crate::message::{Lender, Loan, Message, Verdict};
 use crate::trace::message_event;
 
@@ -21,7 +22,7 @@ pub enum BatchOutcome {
     /// All messages are done.
     Finish,
     /// One result for each message, in the order of the batch: those with `Ok` are done, the others are requeued, with the
-    /// consumer's delay or as a [`Requeue`] asks. A message without a result is requeued.
+    /// consumer's delay or as a [`Requeue`](crate::Requeue) asks. A message without a result is requeued.
     Each(Vec<Result<(), HandlerError>>),
     /// The function has answered those messages that are done. Others are requeued.
     Answered,
@@ -30,9 +31,7 @@ pub enum BatchOutcome {
 /// A message in the function's hands.
 struct Lent<'a> {
     loan: Loan<'a>,
-    attempts: u16,
-    /// If anyone wants to see it.
-    event: Option<MessageEvent>,
+    seen: Seen,
 }
 
 impl ConsumerHandle {
@@ -46,8 +45,8 @@ impl ConsumerHandle {
         let mut lenders: Vec<_> = messages.iter().map(|_| Lender::default()).collect();
         let mut lent = Vec::with_capacity(messages.len());
         for (lender, message) in lenders.iter_mut().zip(&mut messages) {
-            let (attempts, event) = (core.attempts(message), core.event(message));
-            lent.push(Lent { loan: lender.lend(message), attempts, event });
+            let seen = Seen { id: message.id(), attempts: core.attempts(message), event: core.event(message) };
+            lent.push(Lent { loan: lender.lend(message), seen });
         }
         let began = Instant::now();
         let outcome = AssertUnwindSafe(async { function(messages).await }).catch_unwind().await;
@@ -56,13 +55,13 @@ impl ConsumerHandle {
             lent.loan.connection().meter().handler.record_time(began, Instant::now());
         }
         match outcome {
-            Ok(Ok(BatchOutcome::Finish)) => lent.into_iter().for_each(|lent| lent.settle(Verdict::Finish)),
+            Ok(Ok(BatchOutcome::Finish)) => lent.into_iter().for_each(Lent::finish),
             Ok(Ok(BatchOutcome::Each(results))) => {
                 let undecided = Arc::new(HandlerError::from(UNDECIDED));
                 let mut results = results.into_iter();
                 for lent in lent {
                     match results.next() {
-                        Some(Ok(())) => lent.settle(Verdict::Finish),
+                        Some(Ok(())) => lent.finish(),
                         Some(Err(error)) => lent.fail(core, &Arc::new(error)),
                         None => lent.fail(core, &undecided),
                     }
@@ -91,28 +90,26 @@ fn fail(core: &Core, lent: Vec<Lent<'_>>, error: HandlerError) {
 }
 
 impl Lent<'_> {
-    fn fail(mut self, core: &Core, error: &Arc<HandlerError>) {
-        if !self.loan.is_open() {
-            return;
-        }
-        let verdict = requeue(core, self.attempts, self.event.as_ref(), error);
-        if !error.is::<Requeue>() {
-            let connection = self.loan.connection();
-            connection.meter().handler_failures.add(1);
-            let text = "a message of a batch failed and is requeued";
-            message_event!(WARN, connection, self.loan.id(), attempts = self.attempts, %error, "{text}");
-            if let Some(message) = self.event.take() {
-                core.signals.on_exception.emit(|| ExceptionEvent { message, error: error.clone() });
-            }
-        }
-        self.settle(verdict);
+    fn finish(self) {
+        settle(self.loan, self.seen.id, Verdict::Finish);
     }
 
-    fn settle(self, verdict: Verdict) {
-        let (connection, id) = (self.loan.connection(), self.loan.id());
-        if let Err(error) = self.loan.settle(verdict, Instant::now()) {
-            message_event!(WARN, connection, id, %error, "a handled message could not be answered");
+    fn fail(self, core: &Core, error: &Arc<HandlerError>) {
+        let Self { loan, seen } = self;
+        if loan.is_open() {
+            let (id, attempts) = (seen.id, seen.attempts);
+            let delay = |event: Option<&MessageEvent>| core.requeue_delay(attempts, event);
+            let text = "a message of a batch failed and is requeued";
+            let verdict = failed(core, loan.connection(), seen, error, text, delay);
+            settle(loan, id, verdict);
         }
+    }
+}
+
+fn settle(loan: Loan<'_>, id: MessageId, verdict: Verdict) {
+    let connection = loan.connection();
+    if let Err(error) = loan.settle(verdict, Instant::now()) {
+        message_event!(WARN, connection, id, %error, "a handled message could not be answered");
     }
 }
 

@@ -154,7 +154,7 @@ pub(super) struct Seen {
 pub(super) async fn attempt<F, E>(
     core: &Core,
     connection: &Handle,
-    Seen { id, attempts, event }: Seen,
+    seen: Seen,
     call: Pin<&mut F>,
     delay: impl FnOnce(Option<&MessageEvent>) -> Duration,
 ) -> Verdict
@@ -162,49 +162,41 @@ where
     F: Future<Output = Result<(), E>>,
     E: Into<HandlerError>,
 {
-    let span = message_span!(connection, id, attempts);
+    let span = message_span!(connection, seen.id, seen.attempts);
     let error = match AssertUnwindSafe(call).catch_unwind().instrument(span).await {
         Ok(Ok(())) => {
-            message_event!(TRACE, connection, id, attempts, "message handled");
+            message_event!(TRACE, connection, seen.id, attempts = seen.attempts, "message handled");
             return Verdict::Finish;
         }
         Ok(Err(error)) => error.into(),
         Err(panic) => panic_text(&*panic).into(),
     };
-    let verdict = verdict(&error, || delay(event.as_ref()));
-    failed(core, connection, id, attempts, event, error);
-    verdict
+    failed(core, connection, seen, &Arc::new(error), "the handler failed, the message will be tried again", delay)
 }
 
-/// What becomes of a message whose handler has failed.
-pub(super) fn requeue(core: &Core, attempts: u16, message: Option<&MessageEvent>, error: &HandlerError) -> Verdict {
-    verdict(error, || core.requeue_delay(attempts, message))
-}
-
-fn verdict(error: &HandlerError, delay: impl FnOnce() -> Duration) -> Verdict {
-    let asked = error.downcast_ref::<Requeue>();
-    Verdict::Requeue {
-        delay: asked.and_then(|asked| asked.delay).unwrap_or_else(delay),
-        backoff: !asked.is_some_and(|asked| asked.neutral),
-    }
-}
-
-fn failed(
+/// Tells who listens that the handling of a message has failed, as `text` says. Returns what becomes of the message: unless
+/// the error asks for a delay, it is the given one.
+pub(super) fn failed(
     core: &Core,
     connection: &Handle,
-    id: MessageId,
-    attempts: u16,
-    event: Option<MessageEvent>,
-    error: HandlerError,
-) {
-    if error.is::<Requeue>() {
-        return;
+    Seen { id, attempts, event }: Seen,
+    error: &Arc<HandlerError>,
+    text: &'static str,
+    delay: impl FnOnce(Option<&MessageEvent>) -> Duration,
+) -> Verdict {
+    let asked = error.downcast_ref::<Requeue>();
+    let verdict = Verdict::Requeue {
+        delay: asked.and_then(|asked| asked.delay).unwrap_or_else(|| delay(event.as_ref())),
+        backoff: !asked.is_some_and(|asked| asked.neutral),
+    };
+    if asked.is_none() {
+        connection.meter().handler_failures.add(1);
+        message_event!(WARN, connection, id, attempts, %error, "{text}");
+        if let Some(message) = event {
+            core.signals.on_exception.emit(|| ExceptionEvent { message, error: error.clone() });
+        }
     }
-    connection.meter().handler_failures.add(1);
-    message_event!(WARN, connection, id, attempts, %error, "the handler failed, the message will be tried again");
-    if let Some(message) = event {
-        core.signals.on_exception.emit(|| ExceptionEvent { message, error: Arc::new(error) });
-    }
+    verdict
 }
 
 pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {

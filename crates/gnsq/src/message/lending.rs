@@ -63,13 +63,9 @@ pub(crate) struct Loan<'a> {
 }
 
 impl<'a> Loan<'a> {
-    pub(crate) fn id(&self) -> MessageId {
-        self.id
-    }
-
     /// Whether the message is still to be answered by the one who lent it.
     pub(crate) fn is_open(&self) -> bool {
-        !self.life.detached.load(Ordering::Relaxed) && !self.life.answered.load(Ordering::Acquire)
+        !self.life.is_settled()
     }
 
     pub(crate) fn connection(&self) -> &'a Handle {
