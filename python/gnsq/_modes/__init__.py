@@ -1,0 +1,22 @@
+"""Where Python waits: in plain threads, or in gevent's hub. Found without being told, at each wait.
+
+asyncio has no mode here: what awaits is another kind of function, in :mod:`gnsq.asyncio`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ._mode import Mode, Waitable, Worker
+from ._threads import THREADS
+
+__all__ = ["Mode", "Waitable", "Worker", "current"]
+
+
+def current() -> Mode:
+    """The mode of the calling thread: gevent's where gevent has been imported in this process."""
+    if "gevent.hub" not in sys.modules:
+        return THREADS
+    from ._greenlets import of_this_thread
+
+    return of_this_thread()

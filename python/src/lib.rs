@@ -1,0 +1,31 @@
+//! The native half of the Python package `gnsq`: the private module `gnsq._core`.
+//!
+//! I/O runs on one thread of its own, which never has the GIL and knows no Python object. Whoever waits for it does so on
+//! a file descriptor: a thread blocks on its own, gevent's hub and asyncio's loop watch that of a mailbox. Python code is
+//! never called from here.
+
+mod errors;
+mod mailbox;
+mod operation;
+mod options;
+mod parker;
+mod process;
+mod runtime;
+mod wake;
+
+use pyo3::prelude::*;
+
+/// The native half of gnsq. Private: its names may change.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use crate::mailbox::Mailbox;
+    #[pymodule_export]
+    use crate::operation::Operation;
+    #[pymodule_export]
+    use crate::options::{ConnectionOptions, TlsOptions};
+    #[pymodule_export]
+    use crate::parker::release_threads;
+    #[pymodule_export]
+    use crate::process::after_fork_in_child;
+}

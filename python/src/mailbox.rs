@@ -1,0 +1,170 @@
+//! Where one hub, loop or thread is told of what has happened, all of it with one wake-up.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use crate::errors::Failure;
+use crate::parker::{Parker, park};
+use crate::process::Owned;
+use crate::wake::WakeFd;
+
+/// Told by the I/O threads, without the GIL.
+#[derive(Debug)]
+pub(crate) struct Told {
+    fd: WakeFd,
+    ready: Mutex<Ready>,
+}
+
+#[derive(Debug, Default)]
+struct Ready {
+    tokens: Vec<usize>,
+    /// A thread that waits here instead of on the fd.
+    waiting: Option<Arc<Parker>>,
+}
+
+/// Who is to be told that something is ready. Each is told once.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    Thread(Arc<Parker>),
+    Mailbox(Arc<Told>, usize),
+}
+
+impl Waiter {
+    pub(crate) fn tell(self) {
+        match self {
+            Self::Thread(parker) => parker.wake(),
+            Self::Mailbox(told, token) => told.tell(token),
+        }
+    }
+
+    /// Whether both would wake the same thread.
+    pub(crate) fn is_thread(&self, parker: &Arc<Parker>) -> bool {
+        matches!(self, Self::Thread(other) if Arc::ptr_eq(other, parker))
+    }
+}
+
+impl Told {
+    fn tell(&self, token: usize) {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        ready.tokens.push(token);
+        if ready.tokens.len() > 1 {
+            return;
+        }
+        match ready.waiting.take() {
+            Some(parker) => {
+                drop(ready);
+                parker.wake();
+            }
+            // Within the lock, so that whoever takes the tokens finds the fd as it has to be.
+            None => self.fd.wake(),
+        }
+    }
+
+    fn take(&self) -> Vec<usize> {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if !ready.tokens.is_empty() {
+            self.fd.clear();
+        }
+        std::mem::take(&mut ready.tokens)
+    }
+}
+
+/// Gathers what is ready, for one event loop. An object that is armed with it and a target gives the target out of
+/// `drain` once it is ready.
+#[pyclass(frozen, module = "gnsq._core")]
+pub(crate) struct Mailbox {
+    told: Owned<Arc<Told>>,
+    targets: Mutex<Targets>,
+}
+
+/// What is given out, by its token. Locked only with the GIL.
+#[derive(Default)]
+struct Targets {
+    slots: Vec<Option<Py<PyAny>>>,
+    free: Vec<usize>,
+}
+
+impl Mailbox {
+    /// Who has to be told for `target` to be given out.
+    pub(crate) fn waiter(&self, target: Py<PyAny>) -> PyResult<Waiter> {
+        let told = self.told.get()?.clone();
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = if let Some(token) = targets.free.pop() {
+            targets.slots[token] = Some(target);
+            token
+        } else {
+            targets.slots.push(Some(target));
+            targets.slots.len() - 1
+        };
+        Ok(Waiter::Mailbox(told, token))
+    }
+
+    fn given<'py>(&self, py: Python<'py>, tokens: Vec<usize>) -> PyResult<Bound<'py, PyList>> {
+        let given: Vec<_> = {
+            let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+            let take = |token: usize| {
+                let target = targets.slots.get_mut(token).and_then(Option::take);
+                targets.free.push(token);
+                target
+            };
+            tokens.into_iter().filter_map(take).collect()
+        };
+        PyList::new(py, given)
+    }
+}
+
+#[pymethods]
+impl Mailbox {
+    #[new]
+    fn new() -> PyResult<Self> {
+        let fd = WakeFd::new().map_err(|error| Failure::Other(format!("can't make a file descriptor: {error}")))?;
+        let told = Owned::new(Arc::new(Told { fd, ready: Mutex::default() }));
+        Ok(Self { told, targets: Mutex::default() })
+    }
+
+    /// Readable while `drain` has something to give.
+    fn fileno(&self) -> PyResult<i32> {
+        Ok(self.told.get()?.fd.raw())
+    }
+
+    /// The targets of what is ready; never waits.
+    fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.given(py, self.told.get()?.take())
+    }
+
+    /// As `drain`, but waits for up to `timeout` seconds (None: for ever) until there is something. For one thread at a
+    /// time.
+    #[pyo3(signature = (timeout=None))]
+    fn wait<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyList>> {
+        let told = self.told.get()?;
+        let ready = || {
+            let tokens = told.take();
+            Ok((!tokens.is_empty()).then_some(tokens))
+        };
+        let register = |parker| {
+            let mut ready = told.ready.lock().unwrap_or_else(PoisonError::into_inner);
+            ready.waiting = Some(parker);
+        };
+        let tokens = park(py, deadline(timeout)?, ready, register);
+        told.ready.lock().unwrap_or_else(PoisonError::into_inner).waiting = None;
+        self.given(py, tokens?.unwrap_or_default())
+    }
+}
+
+/// The moment that is `timeout` seconds from now.
+///
+/// # Errors
+///
+/// `ValueError` for what is no time.
+pub(crate) fn deadline(timeout: Option<f64>) -> PyResult<Option<Instant>> {
+    let Some(timeout) = timeout else { return Ok(None) };
+    if timeout.is_nan() {
+        return Err(PyValueError::new_err("timeout is not a number"));
+    }
+    // What is too far to be told is as good as for ever.
+    Ok(Duration::try_from_secs_f64(timeout.max(0.0)).ok().and_then(|timeout| Instant::now().checked_add(timeout)))
+}

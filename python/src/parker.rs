@@ -1,0 +1,111 @@
+//! Threads of Python that wait for the I/O, without the GIL.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+
+use crate::errors::Failure;
+use crate::process::generation;
+use crate::wake::{Waited, WakeFd};
+
+/// One thread's way to be woken.
+#[derive(Debug)]
+pub(crate) struct Parker {
+    fd: WakeFd,
+    woken: AtomicBool,
+}
+
+impl Parker {
+    pub(crate) fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            self.fd.wake();
+        }
+    }
+}
+
+/// Waits until `ready` has something, without the GIL in between; `None` when the time is over. Whoever makes it ready
+/// must wake the parker that `register` is given, which is called again after each wake-up that was in vain.
+///
+/// # Errors
+///
+/// What a handler of a signal raises: `KeyboardInterrupt` for one. `NSQException` when the interpreter exits.
+pub(crate) fn park<T>(
+    py: Python<'_>,
+    deadline: Option<Instant>,
+    mut ready: impl FnMut() -> PyResult<Option<T>>,
+    mut register: impl FnMut(Arc<Parker>),
+) -> PyResult<Option<T>> {
+    if let Some(ready) = ready()? {
+        return Ok(Some(ready));
+    }
+    let parker = current(py)?;
+    loop {
+        if parker.woken.swap(false, Ordering::AcqRel) {
+            parker.fd.clear();
+        }
+        register(parker.clone());
+        if let Some(ready) = ready()? {
+            return Ok(Some(ready));
+        }
+        if EXITING.load(Ordering::Acquire) {
+            return Err(Failure::Other("the interpreter is exiting".to_owned()).into());
+        }
+        let waited = py.detach(|| {
+            PARKED.fetch_add(1, Ordering::AcqRel);
+            parker.fd.wait(deadline)
+        });
+        PARKED.fetch_sub(1, Ordering::AcqRel);
+        match waited {
+            Waited::Woken => {}
+            Waited::TimedOut => return ready(),
+            Waited::Interrupted => py.check_signals()?,
+        }
+    }
+}
+
+/// This thread's parker, for as long as it lives and isn't forked.
+fn current(_py: Python<'_>) -> PyResult<Arc<Parker>> {
+    thread_local! {
+        static CURRENT: RefCell<Option<(u32, Arc<Parker>)>> = const { RefCell::new(None) };
+    }
+    CURRENT.with_borrow_mut(|current| {
+        if let Some((of, parker)) = current
+            && *of == generation()
+        {
+            return Ok(parker.clone());
+        }
+        let fd = WakeFd::new().map_err(|error| Failure::Other(format!("can't make a file descriptor: {error}")))?;
+        let parker = Arc::new(Parker { fd, woken: AtomicBool::new(false) });
+        *current = Some((generation(), parker.clone()));
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|parker| parker.strong_count() > 0);
+        all.push(Arc::downgrade(&parker));
+        Ok(parker)
+    })
+}
+
+/// Has every thread that waits return to Python, and waits until they have, for as long as that may take: one that came
+/// back while the interpreter is being taken down could not be ended cleanly.
+#[pyfunction]
+pub(crate) fn release_threads(py: Python<'_>, timeout: f64) {
+    EXITING.store(true, Ordering::Release);
+    let deadline = Instant::now() + Duration::try_from_secs_f64(timeout).unwrap_or(Duration::from_secs(1));
+    while PARKED.load(Ordering::Acquire) > 0 && Instant::now() < deadline {
+        for parker in ALL.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
+            parker.wake();
+        }
+        // Those that come back need the GIL.
+        py.detach(|| std::thread::sleep(Duration::from_millis(1)));
+    }
+}
+
+static EXITING: AtomicBool = AtomicBool::new(false);
+
+/// How many threads are on their way into or out of a wait.
+static PARKED: AtomicUsize = AtomicUsize::new(0);
+
+/// Locked only with the GIL, so that no fork can find it locked.
+static ALL: Mutex<Vec<Weak<Parker>>> = Mutex::new(Vec::new());
