@@ -53,7 +53,7 @@ def ended(client: Client) -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _generation
+    global _generation  # noqa: PLW0603 - the process has one
     _generation += 1
     _core.after_fork_in_child()
     _running.clear()
@@ -63,7 +63,7 @@ def _after_fork_in_child() -> None:
 
 def _exit() -> None:
     """Gives nsqd back what is here. Handlers that still run are not waited for: nobody is left to tell them."""
-    global _exiting
+    global _exiting  # noqa: PLW0603 - the process has one
     _exiting = True
     clients = list(_running)
     for client in clients:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Mapping
+from typing import Any
 
 from . import _core
 from .version import __version__
@@ -116,10 +117,10 @@ def _path(path: Any) -> str | None:
 
 
 def _min_version(version: Any) -> str | None:
-    """TLS 1.2 and 1.3 are spoken. Names of older versions meant "this or newer" to many programs, and so they do here."""
+    """TLS 1.2 and 1.3 are spoken. Names of older versions meant "this or newer" to programs, and so they do here."""
     if version is None:
         return None
-    return "1.3" if version == getattr(ssl, "TLSVersion").TLSv1_3 else None
+    return "1.3" if version == ssl.TLSVersion.TLSv1_3 else None
 
 
 #: Seconds in the stead of no timeout.
