@@ -5,6 +5,7 @@
 //! never called from here.
 
 mod errors;
+mod events;
 mod mailbox;
 mod operation;
 mod options;
@@ -18,6 +19,8 @@ use pyo3::prelude::*;
 /// The native half of gnsq. Private: its names may change.
 #[pymodule]
 mod _core {
+    #[pymodule_export]
+    use crate::events::Events;
     #[pymodule_export]
     use crate::mailbox::Mailbox;
     #[pymodule_export]
