@@ -63,7 +63,7 @@ _MESSAGE = struct.Struct(">qH16s")
 
 
 def valid_topic_name(topic_name: str | bytes) -> bool:
-    """Whether nsqd takes it for the name of a topic: 1 to 64 of ``.a-zA-Z0-9_-``, ``#ephemeral`` at the end included."""
+    """Whether nsqd takes it for the name of a topic: 1 to 64 of ``.a-zA-Z0-9_-``, a last ``#ephemeral`` included."""
     if isinstance(topic_name, bytes):
         topic_name = topic_name.decode("ascii", "replace")
     return isinstance(topic_name, str) and len(topic_name) <= _MAX_NAME and bool(_NAME.fullmatch(topic_name))
