@@ -12,25 +12,29 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use common::{ONE, within};
 
-struct Client {
+struct Talk {
     client: FrameClient,
     incoming: UnboundedReceiver<Incoming>,
     peer: PeerConnection,
 }
 
-impl Client {
+impl Talk {
     async fn connect(config: ConnectionConfig) -> Self {
         let peer = ScriptedPeer::bind().await;
         let (sender, incoming) = unbounded_channel();
         let receiver = move |event| drop(sender.send(event));
-        let client = within(FrameClient::connect_with(peer.address(), config, &Io::Current, receiver)).await.unwrap();
+        let client = within(FrameClient::connect_with(peer.address(), config, &Io::Current, receiver))
+            .await
+            .expect("the peer listens");
         let mut peer = peer.accept().await;
         peer.expect_magic().await;
         Self { client, incoming, peer }
     }
 
     fn send(&self, command: &'static str, is_answered: bool) {
-        assert!(self.client.send(Bytes::from_static(command.as_bytes()), is_answered).unwrap().is_none());
+        assert!(
+            self.client.send(Bytes::from_static(command.as_bytes()), is_answered).expect("it is connected").is_none()
+        );
     }
 
     async fn next(&mut self) -> Incoming {
@@ -45,7 +49,7 @@ impl Client {
 
 #[tokio::test]
 async fn commands_go_out_as_they_stand_and_frames_come_in_their_order() {
-    let mut client = Client::connect(ConnectionConfig::new()).await;
+    let mut client = Talk::connect(ConnectionConfig::new()).await;
     client.send("RDY 9\n", false);
     client.peer.expect_command("RDY 9").await;
     client.send("SUB t c\n", true);
@@ -66,7 +70,7 @@ async fn commands_go_out_as_they_stand_and_frames_come_in_their_order() {
 
 #[tokio::test]
 async fn identify_and_auth_are_told_what_becomes_of_them() {
-    let mut client = Client::connect(ConnectionConfig::new()).await;
+    let mut client = Talk::connect(ConnectionConfig::new()).await;
     let identified = client.client.identify();
     client.client.send(Bytes::from_static(b"NOP\n"), false).err().expect("IDENTIFY is under way");
     client.peer.expect_identify().await;
@@ -85,7 +89,7 @@ async fn identify_and_auth_are_told_what_becomes_of_them() {
 
 #[tokio::test]
 async fn a_fatal_error_is_given_before_the_end() {
-    let mut client = Client::connect(ConnectionConfig::new()).await;
+    let mut client = Talk::connect(ConnectionConfig::new()).await;
     client.peer.send_error("E_INVALID why").await;
     assert!(matches!(client.next().await, Incoming::Frame(Frame::Error(error)) if error.is_fatal()));
     assert!(matches!(client.next().await, Incoming::End(Error::Connection { .. })));
@@ -95,7 +99,7 @@ async fn a_fatal_error_is_given_before_the_end() {
 
 #[tokio::test]
 async fn closing_sends_what_is_to_be_sent_and_waits_for_no_answer() {
-    let mut client = Client::connect(ConnectionConfig::new()).await;
+    let mut client = Talk::connect(ConnectionConfig::new()).await;
     client.send("CLS\n", true);
     client.client.close();
     client.peer.expect_command("CLS").await;
@@ -105,7 +109,7 @@ async fn closing_sends_what_is_to_be_sent_and_waits_for_no_answer() {
 
 #[tokio::test]
 async fn who_sends_faster_than_the_peer_reads_is_told_when_it_has_left() {
-    let mut client = Client::connect(ConnectionConfig::new()).await;
+    let mut client = Talk::connect(ConnectionConfig::new()).await;
     let piece = Bytes::from(vec![b'x'; 64 * 1024]);
     let mut total = 0;
     let left = loop {
