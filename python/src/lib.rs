@@ -4,8 +4,12 @@
 //! a file descriptor: a thread blocks on its own, gevent's hub and asyncio's loop watch that of a mailbox. Python code is
 //! never called from here.
 
+mod answers;
 mod errors;
+mod events;
+mod gather;
 mod mailbox;
+mod message;
 mod operation;
 mod options;
 mod parker;
@@ -19,7 +23,13 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _core {
     #[pymodule_export]
+    use crate::answers::Answers;
+    #[pymodule_export]
+    use crate::events::Events;
+    #[pymodule_export]
     use crate::mailbox::Mailbox;
+    #[pymodule_export]
+    use crate::message::Message;
     #[pymodule_export]
     use crate::operation::Operation;
     #[pymodule_export]

@@ -18,7 +18,22 @@ pub(crate) fn generation() -> u32 {
 #[pyfunction]
 pub(crate) fn after_fork_in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
+    PID.store(std::process::id(), Ordering::Relaxed);
 }
+
+/// This process' id. To ask the system each time would be no small part of what a message costs.
+fn pid() -> u32 {
+    match PID.load(Ordering::Relaxed) {
+        0 => {
+            let pid = std::process::id();
+            PID.store(pid, Ordering::Relaxed);
+            pid
+        }
+        pid => pid,
+    }
+}
+
+static PID: AtomicU32 = AtomicU32::new(0);
 
 /// A value that works in the process that made it only. In a child its use is refused, and its drop does nothing: both
 /// could wait for threads that aren't there.
@@ -32,7 +47,7 @@ pub(crate) struct Owned<T> {
 
 impl<T> Owned<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { generation: generation(), pid: std::process::id(), value: Some(value) }
+        Self { generation: generation(), pid: pid(), value: Some(value) }
     }
 
     /// The value.
@@ -44,6 +59,21 @@ impl<T> Owned<T> {
         match &self.value {
             Some(value) if self.is_here() => Ok(value),
             _ => Err(Failure::Forked { pid: self.pid }.into()),
+        }
+    }
+
+    /// The value, for one who takes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub(crate) fn into_inner(mut self) -> PyResult<T> {
+        match self.value.take() {
+            Some(value) if self.is_here() => Ok(value),
+            value => {
+                std::mem::forget(value);
+                Err(Failure::Forked { pid: self.pid }.into())
+            }
         }
     }
 

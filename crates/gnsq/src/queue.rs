@@ -78,6 +78,18 @@ impl Queue {
         }
     }
 
+    /// Moves up to `limit` messages into `into`, the oldest first, as long as they are `wanted`. Never waits.
+    pub(crate) fn take_while(&self, into: &mut Vec<Message>, limit: usize, wanted: impl Fn(&Message) -> bool) {
+        let mut inner = self.lock();
+        let count = inner.messages.iter().take(limit).take_while(|message| wanted(message)).count();
+        into.extend(inner.messages.drain(..count));
+        let more = !inner.messages.is_empty();
+        drop(inner);
+        if more {
+            self.filled.notify_one();
+        }
+    }
+
     /// Takes in nothing more; what is there can still be taken.
     pub(crate) fn end(&self) {
         self.lock().closed = true;

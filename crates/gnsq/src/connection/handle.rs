@@ -230,6 +230,22 @@ impl Handle {
         self.push(op).map_err(|_| self.end())
     }
 
+    /// [`send`](Self::send) for several, with one wake-up.
+    pub(crate) fn send_all(&self, added: impl Iterator<Item = Op>) -> Result<()> {
+        let mut ops = self.ops();
+        if ops.closed {
+            drop(ops);
+            return Err(self.end());
+        }
+        let first = ops.queue.is_empty();
+        ops.queue.extend(added);
+        drop(ops);
+        if first {
+            self.0.waker.wake();
+        }
+        Ok(())
+    }
+
     pub(crate) async fn identify(&self) -> Result<Bytes> {
         self.ask(Ask::Identify(self.0.config.identify_request())).await
     }

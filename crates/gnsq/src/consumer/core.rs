@@ -83,6 +83,8 @@ pub(super) struct Inbox {
     pub(super) successes: u32,
     pub(super) up: Vec<Handle>,
     pub(super) down: Vec<Handle>,
+    /// nsqds to connect to beside those that are known. As many as the program names.
+    pub(super) named: Vec<Address>,
     /// Nobody looks any more.
     pub(super) closed: bool,
 }
@@ -204,7 +206,7 @@ impl Core {
         self.settings.deliver_at.as_ref().map_or_else(|| message.attempts(), |rule| rule.attempts(message))
     }
 
-    fn tell(&self, note: impl FnOnce(&mut Inbox)) {
+    pub(super) fn tell(&self, note: impl FnOnce(&mut Inbox)) {
         let mut inbox = self.inbox();
         if !inbox.closed {
             note(&mut inbox);

@@ -105,6 +105,27 @@ impl Inlet {
     }
 }
 
+impl Inlet {
+    /// Adds to `into`, without waiting, up to `limit` messages that are worth an attempt.
+    pub(super) fn take(&mut self, into: &mut Vec<Message>, limit: usize) {
+        let before = into.len();
+        // One that is to be given up waits for the next call that may wait.
+        self.core.queue.take_while(into, limit, |message| !self.core.is_exhausted(message));
+        let now = Instant::now();
+        // nsqd has given those to someone else by now.
+        let mut index = 0;
+        into.retain(|message| {
+            index += 1;
+            index <= before || !message.expired_at(now)
+        });
+        if self.touches {
+            for message in &mut into[before..] {
+                self.core.touching.keep(message, now);
+            }
+        }
+    }
+}
+
 /// The give-up handler has the message first; then it is finished. Without its consent it isn't.
 async fn give_up(core: Arc<Core>, message: Message) {
     let (id, attempts, connection) = (message.id(), core.attempts(&message), message.connection().clone());

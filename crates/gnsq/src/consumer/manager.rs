@@ -70,6 +70,11 @@ impl Manager {
     fn take_notes(&mut self) {
         let now = Instant::now();
         let inbox = std::mem::take(&mut *self.core.inbox());
+        for address in inbox.named {
+            for topic in self.core.settings.topics.named() {
+                self.fleet.add(topic.clone(), address.clone());
+            }
+        }
         for connection in inbox.up {
             self.join(now, connection);
         }

@@ -33,8 +33,9 @@ pub use self::handler::Requeue;
 pub(crate) use self::inlet::Inlet;
 pub use self::report::{ConsumerStats, ShutdownReport};
 use self::topics::Topics;
+use crate::address::Address;
 use crate::connection::{ConnectionStats, Handle};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::events::Signals;
 use crate::message::Message;
 use gnsq_proto::{ChannelName, TopicName};
@@ -137,6 +138,23 @@ impl Consumer {
     /// Dropping the future loses no message.
     pub async fn recv(&mut self) -> Option<Message> {
         self.inlet.next().await
+    }
+
+    /// Adds to `into` the messages that are there, `limit` at most, and waits if there are none. Returns how many there
+    /// were: 0 when the consumer has been shut down, or for a `limit` of 0.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no message.
+    pub async fn recv_many(&mut self, into: &mut Vec<Message>, limit: usize) -> usize {
+        if limit == 0 {
+            return 0;
+        }
+        let before = into.len();
+        let Some(first) = self.recv().await else { return 0 };
+        into.push(first);
+        self.inlet.take(into, limit - 1);
+        into.len() - before
     }
 
     pub(crate) fn new(handle: ConsumerHandle) -> Self {
@@ -293,9 +311,35 @@ impl ConsumerHandle {
         self.core.settings.shutdown_timeout
     }
 
-    /// Asks for a shutdown, and doesn't wait for it.
-    pub(crate) fn request_shutdown(&self) {
+    /// Asks for a [`shutdown`](Self::shutdown), and doesn't wait for it.
+    pub fn request_shutdown(&self) {
         self.core.shutdown.requested.cancel();
+    }
+
+    /// Consumes from an nsqd beside the others, as if the [builder](ConsumerBuilder::nsqd) had named it: it stays until
+    /// the consumer is shut down. One that is known already is not connected to twice. Of a consumer of a
+    /// [pattern](Consumer::matching) the topics are found, and this does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Address`] for what can't be one.
+    pub fn add_nsqd<A>(&self, address: A) -> Result<()>
+    where
+        A: TryInto<Address, Error: Into<Error>>,
+    {
+        let address = address.try_into().map_err(Into::into)?;
+        self.core.tell(|inbox| {
+            if !inbox.named.contains(&address) {
+                inbox.named.push(address);
+            }
+        });
+        Ok(())
+    }
+
+    /// Asks the nsqlookupds now where the topics are, not only at the next interval.
+    #[cfg(feature = "http")]
+    pub fn query_lookupd(&self) {
+        self.core.board.ask();
     }
 
     fn set_paused(&self, paused: bool) {

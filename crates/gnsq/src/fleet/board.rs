@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 pub(crate) struct Board<F> {
     known: watch::Sender<Known<F>>,
     hurry: Notify,
+    ask: Notify,
 }
 
 /// All that is known at one moment.
@@ -49,6 +50,16 @@ impl<F: Ord> Board<F> {
         self.hurry.notified().await;
     }
 
+    /// Has nsqlookupds asked now, once.
+    pub(crate) fn ask(&self) {
+        self.ask.notify_one();
+    }
+
+    /// Waits until they are to be asked now.
+    pub(super) async fn asked(&self) {
+        self.ask.notified().await;
+    }
+
     pub(super) fn post(&self, found: BTreeSet<F>) {
         self.known.send_modify(|known| known.found = found);
     }
@@ -61,7 +72,11 @@ impl<F: Ord> Board<F> {
 
 impl<F> Default for Board<F> {
     fn default() -> Self {
-        Self { known: watch::Sender::new(Known { found: BTreeSet::new(), as_of: None }), hurry: Notify::new() }
+        Self {
+            known: watch::Sender::new(Known { found: BTreeSet::new(), as_of: None }),
+            hurry: Notify::new(),
+            ask: Notify::new(),
+        }
     }
 }
 

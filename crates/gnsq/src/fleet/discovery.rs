@@ -54,6 +54,7 @@ impl<Q: Question> Discovery<Q> {
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep_until((asked + delay).into()) => break,
+                    () = board.asked() => break,
                     () = board.hurried() => {
                         if hurried_rounds == 0 {
                             soon.reset();

@@ -134,7 +134,8 @@ impl<S: Session> Fleet<S> {
 
     fn supervise(&mut self, purpose: S::Purpose, address: Address, fixed: bool) {
         let key = (purpose, address);
-        if self.members.contains_key(&key) {
+        if let Some(member) = self.members.get_mut(&key) {
+            member.fixed |= fixed;
             return;
         }
         let stop = self.stop.child_token();

@@ -5,6 +5,7 @@ mod held;
 
 mod lending;
 mod lifetime;
+mod together;
 mod touching;
 mod weight;
 
@@ -62,6 +63,11 @@ impl Message {
         &self.frame.body
     }
 
+    /// Takes the content out, and leaves an empty body: what is kept of the message keeps no buffer.
+    pub fn take_body(&mut self) -> Bytes {
+        std::mem::take(&mut self.frame.body)
+    }
+
     /// Names the message; unique within a topic of one nsqd.
     pub fn id(&self) -> MessageId {
         self.frame.id
@@ -101,6 +107,18 @@ impl Message {
     /// Whether [`deadline`](Self::deadline) has passed: what is done with the message now may be done twice.
     pub fn is_expired(&self) -> bool {
         self.expired_at(Instant::now())
+    }
+
+    /// Whether an answer could be sent now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Expired`] when its time is over, or the reason for which its connection has ended.
+    pub fn check_answerable(&self) -> Result<()> {
+        if self.is_expired() {
+            return Err(Error::Expired { id: self.id() });
+        }
+        if self.connection.has_ended() { Err(self.connection.end()) } else { Ok(()) }
     }
 
     /// The message is done: nsqd forgets it.
