@@ -41,7 +41,7 @@ def table(runs: Runs, clients: list[Client], works: list[Work]) -> str:
             mine = runs.get((client.name, work.name))
             if mine:
                 lines.append(_row(work, client, mine, base, loop))
-    if IDLE in works:
+    if any(name == IDLE.name for _, name in runs):
         lines += [
             "",
             f"| {IDLE.title} | CPU, s | threads | peak memory, MiB |",
