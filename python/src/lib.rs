@@ -15,6 +15,7 @@ mod options;
 mod parker;
 mod process;
 mod runtime;
+mod tcp_client;
 mod wake;
 
 use pyo3::prelude::*;
@@ -38,4 +39,6 @@ mod _core {
     use crate::parker::release_threads;
     #[pymodule_export]
     use crate::process::after_fork_in_child;
+    #[pymodule_export]
+    use crate::tcp_client::TcpClient;
 }
