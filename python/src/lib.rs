@@ -15,6 +15,8 @@ mod options;
 mod parker;
 mod process;
 mod runtime;
+mod server;
+mod server_options;
 mod tcp_client;
 mod wake;
 
@@ -39,6 +41,8 @@ mod _core {
     use crate::parker::release_threads;
     #[pymodule_export]
     use crate::process::after_fork_in_child;
+    #[pymodule_export]
+    use crate::server::{ManualClock, NsqdServer, NsqlookupdServer};
     #[pymodule_export]
     use crate::tcp_client::TcpClient;
 }
