@@ -5,8 +5,10 @@
 //! never called from here.
 
 mod answers;
+mod consumer;
 mod errors;
 mod gather;
+mod line;
 mod mailbox;
 mod message;
 mod operation;
@@ -23,6 +25,10 @@ use pyo3::prelude::*;
 mod _core {
     #[pymodule_export]
     use crate::answers::Answers;
+    #[pymodule_export]
+    use crate::consumer::Consumer;
+    #[pymodule_export]
+    use crate::line::{Line, Messages};
     #[pymodule_export]
     use crate::mailbox::Mailbox;
     #[pymodule_export]
