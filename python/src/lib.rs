@@ -7,6 +7,7 @@
 mod answers;
 mod consumer;
 mod errors;
+mod events;
 mod gather;
 mod line;
 mod mailbox;
@@ -27,6 +28,8 @@ mod _core {
     use crate::answers::Answers;
     #[pymodule_export]
     use crate::consumer::Consumer;
+    #[pymodule_export]
+    use crate::events::Events;
     #[pymodule_export]
     use crate::line::{Line, Messages};
     #[pymodule_export]

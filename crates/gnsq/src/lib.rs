@@ -82,7 +82,7 @@ pub use gnsq_proto::connection::{ConnectionError, StateError};
 pub use gnsq_proto::frame::FrameError;
 pub use gnsq_proto::{
     AuthResponse, BackoffStrategy, BackoffTimer, ChannelName, Difference, ErrorCode, ExponentialBackoff,
-    IdentifyResponse, LimitError, MessageId, NameError, PublishLimits, Secret, ServerError, TopicName,
+    IdentifyResponse, LimitError, MessageFrame, MessageId, NameError, PublishLimits, Secret, ServerError, TopicName,
 };
 #[cfg(feature = "http")]
 pub use http::{HttpError, LookupdClient, NsqdHttpClient};

@@ -1,0 +1,299 @@
+//! What has happened, in its order, until Python takes it.
+//!
+//! The I/O's side is an [`EventSender`], Python's side `_core.Events`. A client's signals become events by
+//! [`follow_responses`](EventSender::follow_responses) and its like, its own findings by [`push`](EventSender::push).
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use gnsq::{Address, AuthResponse, MessageFrame, ServerError, SignalGuard, Signals};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+use crate::errors::{Failure, server_error};
+use crate::mailbox::{Mailbox, Waiter, deadline};
+use crate::parker::park;
+use crate::process::Owned;
+
+/// Something that has happened. The I/O makes it, so it knows no Python object.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// nsqd answered. `("response", "host:port", bytes)`
+    Response(Address, Bytes),
+    /// nsqd refused something. `("error", "host:port", exception)`
+    Error(Address, ServerError),
+    /// nsqd accepted a secret. `("auth", "host:port", dict)`
+    Auth(Address, AuthResponse),
+    /// nsqd sent a heartbeat, which has its answer. `("heartbeat", "host:port")`; one at a time is kept.
+    Heartbeat(Address),
+    /// A message came. `("message", timestamp, attempts, id, body)`
+    Message(MessageFrame),
+    /// Nothing more happens, because of this, or as was asked for. `("end", exception or None)`
+    End(Option<Failure>),
+}
+
+/// How much may wait to be taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Room {
+    /// For signals, which tell of what is done anyway: what has no room is left out.
+    pub(crate) const SIGNALS: Self = Self { events: 10_000, bytes: 16 << 20 };
+}
+
+/// The I/O's side. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct EventSender(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    room: Room,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Event>,
+    bytes: usize,
+    /// A heartbeat is in the queue.
+    heartbeat: bool,
+    missed: u64,
+    ended: bool,
+    waiters: Vec<Waiter>,
+}
+
+/// What has happened, in its order. Ready while there is something to take, and for ever once it has ended.
+#[pyclass(frozen, module = "gnsq._core")]
+pub(crate) struct Events {
+    shared: Owned<Arc<Shared>>,
+}
+
+impl Events {
+    /// Both sides.
+    pub(crate) fn new(room: Room) -> (Self, EventSender) {
+        let shared = Arc::new(Shared { room, state: Mutex::default() });
+        (Self { shared: Owned::new(shared.clone()) }, EventSender(shared))
+    }
+
+    /// What is there; nothing of it is left.
+    fn drain(&self) -> PyResult<VecDeque<Event>> {
+        let mut state = self.shared.get()?.lock();
+        (state.bytes, state.heartbeat) = (0, false);
+        Ok(std::mem::take(&mut state.queue))
+    }
+
+    /// Takes out the messages that nobody has seen.
+    pub(crate) fn take_messages(&self) -> PyResult<Vec<MessageFrame>> {
+        let mut state = self.shared.get()?.lock();
+        let mut messages = Vec::new();
+        let queue = std::mem::take(&mut state.queue);
+        for event in queue {
+            match event {
+                Event::Message(frame) => {
+                    state.bytes -= frame.body.len();
+                    messages.push(frame);
+                }
+                other => state.queue.push_back(other),
+            }
+        }
+        Ok(messages)
+    }
+}
+
+#[pymethods]
+impl Events {
+    /// The next event as a tuple that begins with its kind, or None; never waits.
+    fn pop(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let event = self.shared.get()?.lock().pop();
+        event.map(|event| event.into_object(py)).transpose()
+    }
+
+    /// All events that are there, as a list of such tuples; never waits.
+    fn take<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        for event in self.drain()? {
+            list.append(event.into_object(py)?)?;
+        }
+        Ok(list)
+    }
+
+    /// How many events were left out because there was no room.
+    fn missed(&self) -> PyResult<u64> {
+        Ok(self.shared.get()?.lock().missed)
+    }
+
+    /// Forgets a heartbeat that nobody has taken: it has had its answer.
+    fn forget_heartbeat(&self) -> PyResult<()> {
+        let mut state = self.shared.get()?.lock();
+        if std::mem::take(&mut state.heartbeat) {
+            state.queue.retain(|event| !matches!(event, Event::Heartbeat(_)));
+        }
+        Ok(())
+    }
+
+    /// Blocks this thread until there is something to take or it has ended, for up to `timeout` seconds (None: for ever);
+    /// tells whether it is so.
+    #[pyo3(signature = (timeout=None))]
+    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let shared = self.shared.get()?;
+        let ready = || Ok(shared.lock().is_ready().then_some(()));
+        let told = park(py, deadline(timeout)?, ready, |parker| {
+            let mut state = shared.lock();
+            // What has come between is found by the caller, which looks again.
+            if !state.is_ready() && !state.waiters.iter().any(|waiter| waiter.is_thread(&parker)) {
+                state.waiters.push(Waiter::Thread(parker));
+            }
+        })?;
+        Ok(told.is_some())
+    }
+
+    /// Has the mailbox give `target` out when there is something to take or it has ended.
+    fn arm(&self, mailbox: &Mailbox, target: Py<PyAny>) -> PyResult<()> {
+        let shared = self.shared.get()?;
+        let waiter = mailbox.waiter(target)?;
+        let mut state = shared.lock();
+        if state.is_ready() {
+            drop(state);
+            waiter.tell();
+        } else {
+            state.waiters.push(waiter);
+        }
+        Ok(())
+    }
+
+    fn __repr__(&self) -> PyResult<String> {
+        let state = self.shared.get()?.lock();
+        let ended = if state.ended { ", ended" } else { "" };
+        Ok(format!("<gnsq._core.Events: {} to take{ended}>", state.queue.len()))
+    }
+}
+
+impl EventSender {
+    /// Adds an event. Says whether it had room; what came behind the end needs none.
+    pub(crate) fn push(&self, event: Event) -> bool {
+        let mut state = self.0.lock();
+        if state.ended {
+            return true;
+        }
+        let bytes = state.bytes + event.bytes();
+        if state.queue.len() >= self.0.room.events || bytes > self.0.room.bytes {
+            state.missed += 1;
+            return false;
+        }
+        if matches!(event, Event::Heartbeat(_)) && std::mem::replace(&mut state.heartbeat, true) {
+            return true;
+        }
+        state.bytes = bytes;
+        state.queue.push_back(event);
+        state.tell();
+        true
+    }
+
+    /// Adds the last event, unless there is one.
+    pub(crate) fn end(&self, cause: Option<Failure>) {
+        let mut state = self.0.lock();
+        if !std::mem::replace(&mut state.ended, true) {
+            state.queue.push_back(Event::End(cause));
+            state.tell();
+        }
+    }
+
+    /// Makes nsqd's answers events, for as long as the guard is there. A publish is answered, too: worth it only where
+    /// somebody listens.
+    pub(crate) fn follow_responses(&self, signals: &Signals) -> SignalGuard {
+        let sender = self.clone();
+        signals.on_response.connect(move |event| {
+            sender.push(Event::Response(event.nsqd.clone(), event.data.clone()));
+        })
+    }
+
+    /// Makes nsqd's errors events, for as long as the guard is there.
+    pub(crate) fn follow_errors(&self, signals: &Signals) -> SignalGuard {
+        let sender = self.clone();
+        signals.on_error.connect(move |event| {
+            sender.push(Event::Error(event.nsqd.clone(), event.error.clone()));
+        })
+    }
+
+    /// Makes accepted secrets events, for as long as the guard is there.
+    pub(crate) fn follow_auth(&self, signals: &Signals) -> SignalGuard {
+        let sender = self.clone();
+        signals.on_auth.connect(move |event| {
+            sender.push(Event::Auth(event.nsqd.clone(), event.response.clone()));
+        })
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_ready(&self) -> bool {
+        self.ended || !self.queue.is_empty()
+    }
+
+    fn pop(&mut self) -> Option<Event> {
+        let event = self.queue.pop_front()?;
+        self.bytes -= event.bytes();
+        if matches!(event, Event::Heartbeat(_)) {
+            self.heartbeat = false;
+        }
+        Some(event)
+    }
+
+    fn tell(&mut self) {
+        // Within the lock: telling is short, and most often nobody waits.
+        self.waiters.drain(..).for_each(Waiter::tell);
+    }
+}
+
+impl Event {
+    /// What it counts against the room.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Response(_, data) => data.len(),
+            Self::Error(_, error) => error.text().len(),
+            Self::Message(frame) => frame.body.len(),
+            Self::Auth(..) | Self::Heartbeat(_) | Self::End(_) => 0,
+        }
+    }
+
+    fn into_object(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        use pyo3::intern;
+
+        let object = match self {
+            Self::Response(nsqd, data) => {
+                (intern!(py, "response"), nsqd.to_string(), PyBytes::new(py, &data)).into_pyobject(py)?.into_any()
+            }
+            Self::Error(nsqd, error) => {
+                let exception = server_error(py, &error)?.into_value(py);
+                (intern!(py, "error"), nsqd.to_string(), exception).into_pyobject(py)?.into_any()
+            }
+            Self::Auth(nsqd, response) => {
+                let dict = PyDict::new(py);
+                dict.set_item("identity", response.identity)?;
+                dict.set_item("identity_url", response.identity_url)?;
+                dict.set_item("permission_count", response.permission_count)?;
+                (intern!(py, "auth"), nsqd.to_string(), dict).into_pyobject(py)?.into_any()
+            }
+            Self::Heartbeat(nsqd) => (intern!(py, "heartbeat"), nsqd.to_string()).into_pyobject(py)?.into_any(),
+            Self::Message(frame) => {
+                let (id, body) = (PyBytes::new(py, &frame.id.0), PyBytes::new(py, &frame.body));
+                let kind = intern!(py, "message");
+                (kind, frame.timestamp, frame.attempts, id, body).into_pyobject(py)?.into_any()
+            }
+            Self::End(cause) => {
+                let cause = cause.map(|cause| PyErr::from(cause).into_value(py));
+                (intern!(py, "end"), cause).into_pyobject(py)?.into_any()
+            }
+        };
+        Ok(object.unbind())
+    }
+}

@@ -1,0 +1,74 @@
+"""What all tests have: servers, names, a way to wait, and the mode that the environment asks for."""
+
+from __future__ import annotations
+
+# First of all: what is imported before is not patched.
+from support import mode  # isort: skip
+
+mode.begin()
+
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from support import servers, waiting
+from support.servers import Nsqd, Nsqlookupd
+from support.workers import Worker, spawn_worker
+
+
+def pytest_report_header() -> str:
+    """Tells in which mode the tests run."""
+    return f"gnsq: mode {mode.NAME}, python {sys.version.split()[0]}"
+
+
+@pytest.fixture(params=servers.KINDS)
+def server_kind(request: pytest.FixtureRequest) -> str:
+    """`real` or `embedded`: which servers `nsqd`, `nsqlookupd`, `make_nsqd` and `make_nsqlookupd` give."""
+    return str(request.param)
+
+
+@pytest.fixture
+def make_nsqd(server_kind: str, tmp_path: Path) -> Iterator[Callable[..., Nsqd]]:
+    """Starts an nsqd: `make_nsqd(lookupds=[nsqlookupd], host="127.0.0.1", flags={"msg-timeout": "1s"})`."""
+    with servers.started(servers.nsqd(server_kind), tmp_path) as make:
+        yield make
+
+
+@pytest.fixture
+def make_nsqlookupd(server_kind: str, tmp_path: Path) -> Iterator[Callable[..., Nsqlookupd]]:
+    """Starts an nsqlookupd."""
+    with servers.started(servers.nsqlookupd(server_kind), tmp_path) as make:
+        yield make
+
+
+@pytest.fixture
+def nsqd(make_nsqd: Callable[..., Nsqd]) -> Nsqd:
+    """A running nsqd that nobody else uses."""
+    return make_nsqd()
+
+
+@pytest.fixture
+def nsqlookupd(make_nsqlookupd: Callable[..., Nsqlookupd]) -> Nsqlookupd:
+    """A running nsqlookupd that knows no nsqd: give it to `make_nsqd(lookupds=[nsqlookupd])`."""
+    return make_nsqlookupd()
+
+
+@pytest.fixture
+def topic() -> str:
+    """A name that no other test uses."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def eventually() -> Callable[..., object]:
+    """`eventually(predicate, timeout=30)`: waits until it gives something true, and returns that."""
+    return waiting.eventually
+
+
+@pytest.fixture
+def spawn() -> Callable[..., Worker]:
+    """`spawn(function, *args)`: runs it in a thread, or in a greenlet under gevent; `join(timeout)`, `result()`."""
+    return spawn_worker
