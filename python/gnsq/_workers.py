@@ -1,54 +1,55 @@
-"""Those who handle the messages of a line: in plain threads one comes when there is work, and goes after a while without."""
+"""Those who handle what comes: in plain threads one comes when there is work, and goes after a while without."""
 
 from __future__ import annotations
 
 import threading
 from typing import Callable
 
-from . import _core, _modes
+from . import _modes
 from ._modes._threads import THREADS
 
 
 class Slot:
-    """A place for one worker at a line. It is filled while there are messages."""
+    """A place for one worker. It is filled while there is something to do."""
 
     def __init__(
-        self, mode: _modes.Mode, handle: Callable[[_core.Messages], object], line: _core.Line, name: str
+        self,
+        mode: _modes.Mode,
+        waitable: _modes.Waitable,
+        work: Callable[[], object],
+        is_over: Callable[[], bool],
+        name: str,
     ) -> None:
-        """`handle` is given the line's messages again and again, while there are some."""
+        """`work` is called again and again while `waitable` is ready, until `is_over`."""
         self._mode = mode
-        self._handle = handle
-        self._line = line
-        self._messages = line.messages()
-        self._name = f"{name} {line.nsqd}" if line.nsqd else name
+        self._waitable = waitable
+        self._work = work
+        self._is_over = is_over
+        self._name = name
         # A greenlet that waits costs little. Of threads there would be one for each idle consumer.
         self._linger = _LINGER if mode is THREADS else None
-        self._worker: int | None = None
+        #: Which thread or greenlet works.
+        self.worker: int | None = None
         self._await()
 
-    def give_back_of(self, worker: int) -> None:
-        """Gives back the message in hand, if it is this worker's."""
-        if self._worker == worker:
-            self._messages.give_back()
-
     def _await(self) -> None:
-        self._mode.when_ready(self._line, self._fill)
+        self._mode.when_ready(self._waitable, self._fill)
 
     def _fill(self) -> None:
-        if not self._line.is_closed():
-            self._mode.spawn(self._work, name=self._name)
+        if not self._is_over():
+            self._mode.spawn(self._run, name=self._name)
 
-    def _work(self) -> None:
-        self._worker = current_worker()
+    def _run(self) -> None:
+        self.worker = current_worker()
         try:
-            while not self._line.is_closed():
-                self._handle(self._messages)
-                if not self._mode.wait(self._line, self._linger):
+            while not self._is_over():
+                self._work()
+                if not self._mode.wait(self._waitable, self._linger):
                     break
         finally:
-            self._worker = None
-            # Also when a handler has ended this one: there are others' messages.
-            if not self._line.is_closed():
+            self.worker = None
+            # Also when what was called has ended this one: there is more to do.
+            if not self._is_over():
                 self._await()
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
+import warnings
+import weakref
 from collections.abc import Iterable, Iterator
+from functools import partial
 from threading import Lock
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from . import _core, _lifecycle, _modes, _options, util
 from ._core import Message
+from ._peer import Peer
 from ._signal import Signal
 from ._tell import tell
 from ._workers import Slot, current_worker
 from .errors import NSQException, NSQRequeueMessage
-from .lookupd import LookupdClient
 from .states import CLOSED, INIT, RUNNING
+
+if TYPE_CHECKING:
+    from .lookupd import LookupdClient
 
 __all__ = ["Consumer"]
 
@@ -22,9 +28,9 @@ __all__ = ["Consumer"]
 class Consumer:
     """Takes the messages of a channel from nsqds, which are named or found through nsqlookupds.
 
-    Messages come to the receivers of :attr:`on_message`, one after the other for each nsqd, those of different nsqds side
-    by side: in threads, or in greenlets of the thread that has called :meth:`start` where gevent is imported. When the
-    receivers return, the message is finished; when one raises, it is requeued and the consumer backs off::
+    Messages come to the receivers of :attr:`on_message`, one after the other for each nsqd, those of different nsqds
+    side by side: in threads, or in greenlets of the thread that has called :meth:`start` where gevent is imported. When
+    the receivers return, the message is finished; when one raises, it is requeued and the consumer backs off::
 
         consumer = gnsq.Consumer("orders", "billing", "localhost:4150", max_in_flight=50)
 
@@ -99,12 +105,12 @@ class Consumer:
 
         answers = self._answers = _core.Answers(self._finished, self._requeued)
         self._on_message = Signal("A message has come.")
-        self._on_response = Signal("nsqd has answered.")
-        self._on_error = Signal("nsqd has told of an error.")
+        self._on_response = Signal("nsqd has answered.", on_connect=partial(_follow, weakref.ref(self), "response"))
+        self._on_error = Signal("nsqd has told of an error.", on_connect=partial(_follow, weakref.ref(self), "error"))
         self._on_finish = Signal("A message was finished.", on_connect=answers.listen)
         self._on_requeue = Signal("A message was requeued.", on_connect=answers.listen)
         self._on_giving_up = Signal("A message was attempted too often.")
-        self._on_auth = Signal("nsqd has granted what the secret is for.")
+        self._on_auth = Signal("nsqd has accepted the secret.", on_connect=partial(_follow, weakref.ref(self), "auth"))
         self._on_exception = Signal("A handler has failed.")
         self._on_close = Signal("The consumer was closed.")
 
@@ -112,7 +118,9 @@ class Consumer:
         self._state = INIT
         self._mode: _modes.Mode = _modes.current()
         self._native: _core.Consumer | None = None
-        self._slots: list[Slot] = []
+        self._slots: list[tuple[Slot, _core.Messages]] = []
+        #: Which events of nsqds somebody listens to.
+        self._followed: set[str] = set()
         #: Done when it is closed, and the receivers of `on_close` have been told.
         self._ended = _core.Operation.manual()
         #: Which thread or greenlet tells them.
@@ -157,7 +165,7 @@ class Consumer:
 
     @property
     def on_auth(self) -> Signal:
-        """Sent when an nsqd has granted what the secret is for: `receiver(consumer, conn=…, response=…)`."""
+        """Sent when an nsqd has accepted the secret: `receiver(consumer, conn=…, response=…)`."""
         return self._on_auth
 
     @property
@@ -180,7 +188,9 @@ class Consumer:
         if not self._on_message.receivers and self._state == INIT:
             raise RuntimeError("nothing is connected to on_message: messages would be lost")
         if not self._begin(merged=False):
-            self.logger.warning("%s was started before", self.name)
+            text = f"{self.name} was started before"
+            self.logger.warning(text)
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
         if block:
             self.join()
 
@@ -215,8 +225,9 @@ class Consumer:
         if self._ending_in == me:
             return
         if self._state == CLOSED:
-            for slot in self._slots:
-                slot.give_back_of(me)
+            for slot, messages in self._slots:
+                if slot.worker == me:
+                    messages.give_back()
         _modes.current().wait(self._ended, timeout)
 
     @property
@@ -361,7 +372,7 @@ class Consumer:
         late = messages.take_late()
         if late:
             self.logger.warning(
-                "%d messages were handled for longer than nsqd waits, and come again: touch them, or raise message_timeout",
+                "%d messages took longer than nsqd waits, and come again: touch them, or set message_timeout",
                 late,
             )
         exhausted = messages.take_exhausted()
@@ -412,6 +423,7 @@ class Consumer:
                 lookupds=[lookupd.address for lookupd in self.lookupds],
                 options=self._options.native(),
                 answers=self._answers,
+                follow=sorted(self._followed),
                 merged=merged or self._concurrency() > 0,
                 max_in_flight=self._max_in_flight,
                 poll_interval=self.lookupd_poll_interval,
@@ -426,6 +438,8 @@ class Consumer:
         self.logger.debug("starting %s", self.name)
         _lifecycle.started(self)
         self._watch(native)
+        if self._followed:
+            self._listen(native)
         return True
 
     def _concurrency(self) -> int:
@@ -435,17 +449,48 @@ class Consumer:
     def _watch(self, native: _core.Consumer) -> None:
         """Has workers for new lines, and is told of the end."""
         for line in native.lines():
+            name = f"{self.name} {line.nsqd}" if line.nsqd else self.name
             for _ in range(max(self._concurrency(), 1)):
-                self._slots.append(Slot(self._mode, self._handle, line, self.name))
+                messages = line.messages()
+                slot = Slot(self._mode, line, partial(self._handle, messages), line.is_closed, name)
+                self._slots.append((slot, messages))
         if native.is_closed():
             self._mode.spawn(self._end, name=f"{self.name} end")
         else:
             self._mode.when_ready(native, lambda: self._watch(native))
 
+    def _follow(self, kind: str) -> None:
+        with self._lock:
+            if kind in self._followed:
+                return
+            is_first = not self._followed
+            self._followed.add(kind)
+            native = self._native
+        if native is not None and self._state == RUNNING:
+            native.follow(kind)
+            if is_first:
+                self._listen(native)
+
+    def _listen(self, native: _core.Consumer) -> None:
+        """Has a worker for what happens on the connections."""
+        events = native.events
+        Slot(self._mode, events, lambda: self._tell(events.take()), native.is_closed, f"{self.name} events")
+
+    def _tell(self, events: list[tuple[Any, ...]]) -> None:
+        for event in events:
+            if event[0] == "response":
+                tell(self._on_response, self, log=self.logger, response=event[2])
+            elif event[0] == "error":
+                tell(self._on_error, self, log=self.logger, error=event[2])
+            elif event[0] == "auth":
+                tell(self._on_auth, self, log=self.logger, conn=Peer(event[1]), response=event[2])
+
     def _end(self) -> None:
         self._ending_in = current_worker()
         self._state = CLOSED
         _lifecycle.ended(self)
+        if self._followed and self._native is not None:
+            self._tell(self._native.events.take())
         try:
             tell(self._on_close, self, log=self.logger)
         finally:
@@ -459,6 +504,13 @@ class Consumer:
 
     def _exited(self, timeout: float) -> object:
         return self._native is None or self._native.closed.wait(timeout)
+
+
+def _follow(consumer: weakref.ref[Consumer], kind: str) -> None:
+    """Somebody listens to this kind of event."""
+    alive = consumer()
+    if alive is not None:
+        alive._follow(kind)
 
 
 def _join(address: str, port: int) -> str:

@@ -4,17 +4,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gnsq::{Address, ConsumerHandle, Io};
+use gnsq::{Address, ConsumerHandle, Io, SignalGuard};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::answers::Answers;
 use crate::errors::Failure;
+use crate::events::{EventSender, Events, Room};
 use crate::gather::Gather;
 use crate::line::{Line, Queue};
 use crate::mailbox::{Mailbox, Waiter, deadline};
-use crate::operation::{Completer, Operation, Value};
+use crate::operation::{Operation, Value};
 use crate::options::{ConnectionOptions, seconds};
 use crate::parker::park;
 use crate::process::Owned;
@@ -27,11 +29,15 @@ pub(crate) struct Consumer {
     client: Owned<Client>,
     answers: Py<Answers>,
     closed: Py<Operation>,
+    events: Py<Events>,
 }
 
 struct Client {
     handle: ConsumerHandle,
     lines: Arc<Lines>,
+    sender: EventSender,
+    /// What is followed, for as long as this lasts. Locked only with the GIL.
+    followed: Mutex<Vec<SignalGuard>>,
 }
 
 /// Shared by Python and the I/O.
@@ -62,11 +68,12 @@ struct Open {
 
 #[pymethods]
 impl Consumer {
-    /// Begins to connect in the background. Times are in seconds. `merged`: one line for all nsqds.
+    /// Begins to connect in the background. Times are in seconds. `merged`: one line for all nsqds; `follow`: the kinds
+    /// of events that somebody listens to.
     ///
     /// :raises ValueError: for what can't be used
     #[new]
-    #[pyo3(signature = (topic, channel, *, nsqds, lookupds, options, answers, merged, max_in_flight, poll_interval,
+    #[pyo3(signature = (topic, channel, *, nsqds, lookupds, options, answers, follow, merged, max_in_flight, poll_interval,
         poll_jitter, low_ready_idle_timeout, max_backoff, shutdown_timeout))]
     #[allow(clippy::too_many_arguments, reason = "they are given by name")]
     #[allow(clippy::needless_pass_by_value, reason = "Python gives them so")]
@@ -78,6 +85,7 @@ impl Consumer {
         lookupds: Vec<String>,
         options: &ConnectionOptions,
         answers: Py<Answers>,
+        follow: Vec<String>,
         merged: bool,
         max_in_flight: u32,
         poll_interval: f64,
@@ -108,12 +116,22 @@ impl Consumer {
                 builder = builder.lookupd(lookupd.as_str());
             }
         }
-        let client = py.detach(|| builder.build()).map_err(Failure::from)?;
-        let handle = client.handle().clone();
+        let consumer = py.detach(|| builder.build()).map_err(Failure::from)?;
         let lines = Arc::new(Lines::new(merged));
         let (closed, completer) = Operation::new();
-        runtime::handle(py)?.spawn(pump(client, lines.clone(), completer));
-        Ok(Self { client: Owned::new(Client { handle, lines }), answers, closed: Py::new(py, closed)? })
+        let (events, sender) = Events::new(Room::SIGNALS);
+        let handle = consumer.handle().clone();
+        let client = Client { handle, lines: lines.clone(), sender: sender.clone(), followed: Mutex::default() };
+        for kind in &follow {
+            client.follow(kind)?;
+        }
+        let ended = move || {
+            sender.end(None);
+            completer.complete(Ok(Value::None));
+        };
+        runtime::handle(py)?.spawn(pump(consumer, lines, ended));
+        let (closed, events) = (Py::new(py, closed)?, Py::new(py, events)?);
+        Ok(Self { client: Owned::new(client), answers, closed, events })
     }
 
     /// The lines that are new since this was called last.
@@ -133,6 +151,17 @@ impl Consumer {
     /// Whether it is closed, and no more lines come.
     fn is_closed(&self) -> PyResult<bool> {
         Ok(self.client.get()?.lines.inner().is_closed)
+    }
+
+    /// What happens on the connections, as far as it is followed. It ends when the consumer is closed.
+    #[getter]
+    fn events(&self, py: Python<'_>) -> Py<Events> {
+        self.events.clone_ref(py)
+    }
+
+    /// Has events of a kind happen: "response", "error" or "auth".
+    fn follow(&self, kind: &str) -> PyResult<()> {
+        self.client.get()?.follow(kind)
     }
 
     /// Begins to close: from here on no message is begun, and none that a handler returns from is finished.
@@ -211,6 +240,18 @@ impl Consumer {
 }
 
 impl Client {
+    fn follow(&self, kind: &str) -> PyResult<()> {
+        let signals = self.handle.signals();
+        let guard = match kind {
+            "response" => self.sender.follow_responses(signals),
+            "error" => self.sender.follow_errors(signals),
+            "auth" => self.sender.follow_auth(signals),
+            _ => return Err(PyValueError::new_err(format!("there are no events of kind {kind}"))),
+        };
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner).push(guard);
+        Ok(())
+    }
+
     fn stop(&self) {
         self.lines.stopping.store(true, Ordering::Release);
         self.handle.request_shutdown();
@@ -338,7 +379,7 @@ impl Inner {
 }
 
 /// Brings messages to their lines until the client is shut down, and then what is left back.
-async fn pump(mut client: gnsq::Consumer, lines: Arc<Lines>, closed: Completer) {
+async fn pump(mut client: gnsq::Consumer, lines: Arc<Lines>, ended: impl FnOnce()) {
     let handle = client.handle().clone();
     let mut batch = Vec::new();
     let mut timer = std::pin::pin!(sleep(Duration::ZERO));
@@ -374,7 +415,7 @@ async fn pump(mut client: gnsq::Consumer, lines: Arc<Lines>, closed: Completer) 
     lines.close_queues();
     handle.finished().await;
     lines.close();
-    closed.complete(Ok(Value::None));
+    ended();
 }
 
 /// For how long a FIN waits for others, at most, while a handler runs.

@@ -76,9 +76,15 @@ impl Queue {
         self.arrived().is_closed
     }
 
-    /// Whether there is something to do for one who handles messages.
+    /// Whether there is something to do for one who handles messages. While it stops there is nothing, until it is closed.
     fn is_ready(&self) -> bool {
-        !self.taken().is_empty() || self.arrived().is_ready()
+        let taken = self.taken();
+        self.is_ready_with(&taken, &self.arrived())
+    }
+
+    fn is_ready_with(&self, taken: &VecDeque<gnsq::Message>, arrived: &Arrived) -> bool {
+        let has_messages = !taken.is_empty() || !arrived.messages.is_empty();
+        arrived.is_closed || (has_messages && !self.is_stopping())
     }
 
     fn pop(&self) -> Option<gnsq::Message> {
@@ -111,12 +117,6 @@ impl Queue {
     /// Locked before what has arrived, where both are.
     fn taken(&self) -> MutexGuard<'_, VecDeque<gnsq::Message>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Arrived {
-    fn is_ready(&self) -> bool {
-        self.is_closed || !self.messages.is_empty()
     }
 }
 
@@ -176,10 +176,12 @@ impl Line {
             mine = Some(parker);
         });
         let Some(parker) = mine else { return waited.map(|ready| ready.is_some()) };
+        let taken = queue.taken();
         let mut arrived = queue.arrived();
         arrived.waiters.retain(|waiter| !waiter.is_thread(&parker));
         // From here on nobody is told in this one's stead in vain.
-        let is_ready = arrived.is_ready();
+        let is_ready = queue.is_ready_with(&taken, &arrived);
+        drop(taken);
         if waited.is_err() && is_ready {
             // What this one was told of is someone else's to do.
             let next = arrived.waiters.pop();
@@ -195,13 +197,12 @@ impl Line {
         let waiter = mailbox.waiter(target)?;
         let taken = queue.taken();
         let mut arrived = queue.arrived();
-        if taken.is_empty() && !arrived.is_ready() {
+        if queue.is_ready_with(&taken, &arrived) {
+            drop((taken, arrived));
+            waiter.tell();
+        } else {
             arrived.waiters.push(waiter);
-            return Ok(());
         }
-        drop(arrived);
-        drop(taken);
-        waiter.tell();
         Ok(())
     }
 
