@@ -1,14 +1,17 @@
 # Everything a contributor runs. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo tools lint test fuzz doc bench clean
+.PHONY: help demo tools python lint lint-python test test-python fuzz doc bench clean
 
 TOOLS_STAMP := tools/bin/.stamp
+PYTHON ?= python3
+VENV := python/.venv
+VENV_STAMP := $(VENV)/.stamp
 HACK_VERSION := 0.6.46
 HACK_STAMP := tools/cargo/.cargo-hack-$(HACK_VERSION)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Publish a text through two nsqds, consume it, and prove that nothing was lost
 	cargo run --release --example quickstart
@@ -25,6 +28,16 @@ $(HACK_STAMP):
 	cargo install cargo-hack --locked --version $(HACK_VERSION) --root tools/cargo
 	@touch $@
 
+# What the package is tested with, without the package itself.
+$(VENV_STAMP): python/tests/requirements.txt
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r python/tests/requirements.txt
+	@touch $@
+
+# As a user does it: an optimized build, and no editable install.
+python: $(VENV_STAMP) ## Build the Python package and install it into python/.venv
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check ./python
+
 lint: $(HACK_STAMP) ## Check formatting, lints, documentation and each feature alone; a warning is an error
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
@@ -33,9 +46,22 @@ lint: $(HACK_STAMP) ## Check formatting, lints, documentation and each feature a
 	tools/cargo/bin/cargo-hack hack clippy -p gnsq -p gnsq-proto --each-feature -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
 	RUSTDOCFLAGS="-D warnings" cargo doc -p gnsq -p gnsq-proto --no-default-features --no-deps
+	$(MAKE) lint-python
+
+lint-python: $(VENV_STAMP) ## Check the Python package alone: its format, lints and types
+	cd python && .venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
 
 test: tools ## Run all tests, those against the real servers and the documentation's examples included
 	cargo test --workspace --all-features
+	$(MAKE) test-python
+
+# Each way to wait is tried, also after one that failed. PYTEST_ARGS is given to each.
+test-python: tools python ## Run the tests of the Python package: in threads, under gevent, and with asyncio
+	@cd python && failed=; \
+	for mode in threads gevent patched asyncio; do \
+		GNSQ_TEST_MODE=$$mode .venv/bin/pytest $(PYTEST_ARGS) || failed="$$failed $$mode"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed in the modes:$$failed" >&2; exit 1; fi
 
 fuzz: ## Feed made-up input to everything that reads what a stranger sent, FUZZ_SECONDS (10) for each target
 	fuzz/run
@@ -50,4 +76,5 @@ bench: tools ## Measure the client beside a plain socket loop, and the embedded 
 
 clean: ## Remove everything that was built
 	cargo clean
+	rm -rf $(VENV) python/dist python/gnsq/_core.abi3.so
 	rm -rf tools/bin tools/cargo fuzz/target fuzz/corpus fuzz/artifacts

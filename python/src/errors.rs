@@ -1,5 +1,6 @@
 //! What went wrong, as the exceptions of `gnsq.errors`.
 
+use std::error::Error as StdError;
 use std::io;
 
 use gnsq::{ConnectionError, Error, FrameError, HttpError, LimitError, ServerError};
@@ -18,8 +19,8 @@ pub(crate) enum Failure {
     Cancelled,
     /// No nsqd is connected.
     NoConnections(String),
-    /// The server gave no answer that could be read.
-    Socket(String),
+    /// The system or the network failed.
+    Socket { errno: Option<i32>, text: String },
     /// An argument that can't be used.
     Value(String),
     /// Anything else.
@@ -37,10 +38,10 @@ impl From<HttpError> for Failure {
     fn from(error: HttpError) -> Self {
         match &error {
             HttpError::BadAddress { .. } | HttpError::InvalidOption { .. } => Self::Value(error.to_string()),
-            HttpError::Connect { .. }
-            | HttpError::Tls { .. }
-            | HttpError::Timeout { .. }
-            | HttpError::Request { .. } => Self::Socket(error.to_string()),
+            HttpError::Timeout { .. } => Self::Socket { errno: Some(TIMED_OUT), text: error.to_string() },
+            HttpError::Connect { source, .. } | HttpError::Tls { source, .. } | HttpError::Request { source, .. } => {
+                Self::Socket { errno: os_error(source.as_ref()), text: error.to_string() }
+            }
             _ => Self::Other(error.to_string()),
         }
     }
@@ -65,7 +66,7 @@ impl Failure {
             }
             Self::Cancelled => raised(py, "NSQException", "the work was stopped before it was done".to_owned()),
             Self::NoConnections(text) => raised(py, "NSQNoConnections", text),
-            Self::Socket(text) => socket_error(py, None, text),
+            Self::Socket { errno, text } => socket_exception(py, errno, text),
             Self::Value(text) => Ok(PyValueError::new_err(text)),
             Self::Other(text) => raised(py, "NSQException", text),
         }
@@ -113,14 +114,31 @@ pub(crate) fn server_error(py: Python<'_>, error: &ServerError) -> PyResult<PyEr
 }
 
 fn socket_error(py: Python<'_>, source: Option<&io::Error>, text: String) -> PyResult<PyErr> {
-    let class = py.import("gnsq.errors")?.getattr("NSQSocketError")?;
     let errno = source.and_then(io::Error::raw_os_error).or_else(|| match source?.kind() {
         io::ErrorKind::TimedOut => Some(TIMED_OUT),
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => Some(CONNECTION_RESET),
         io::ErrorKind::ConnectionRefused => Some(CONNECTION_REFUSED),
         _ => None,
     });
+    socket_exception(py, errno, text)
+}
+
+fn socket_exception(py: Python<'_>, errno: Option<i32>, text: String) -> PyResult<PyErr> {
+    let class = py.import("gnsq.errors")?.getattr("NSQSocketError")?;
     Ok(PyErr::from_value(class.call1((errno.unwrap_or(-1), text))?))
+}
+
+/// The system's word for it, if an error within is the system's.
+fn os_error(error: &(dyn StdError + 'static)) -> Option<i32> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let errno = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        if errno.is_some() {
+            return errno;
+        }
+        cause = error.source();
+    }
+    None
 }
 
 fn raised(py: Python<'_>, class: &str, text: String) -> PyResult<PyErr> {

@@ -15,6 +15,8 @@ mod options;
 mod parker;
 mod process;
 mod runtime;
+mod server;
+mod server_options;
 mod wake;
 
 use pyo3::prelude::*;
@@ -38,4 +40,6 @@ mod _core {
     use crate::parker::release_threads;
     #[pymodule_export]
     use crate::process::after_fork_in_child;
+    #[pymodule_export]
+    use crate::server::{ManualClock, NsqdServer, NsqlookupdServer};
 }

@@ -32,14 +32,15 @@ def server_kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def make_nsqd(server_kind: str, tmp_path: Path) -> Iterator[Callable[..., Nsqd]]:
-    """Starts an nsqd: `make_nsqd(lookupds=[nsqlookupd], host="127.0.0.1", flags={"msg-timeout": "1s"})`."""
+    """Starts an nsqd: `make_nsqd(lookupds=[nsqlookupd], host="127.0.0.1", msg_timeout=1)`, with the options of
+    `gnsq.testing.Nsqd`."""
     with servers.started(servers.nsqd(server_kind), tmp_path) as make:
         yield make
 
 
 @pytest.fixture
 def make_nsqlookupd(server_kind: str, tmp_path: Path) -> Iterator[Callable[..., Nsqlookupd]]:
-    """Starts an nsqlookupd."""
+    """Starts an nsqlookupd, with the options of `gnsq.testing.Nsqlookupd`."""
     with servers.started(servers.nsqlookupd(server_kind), tmp_path) as make:
         yield make
 

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -33,11 +33,11 @@ def program(name: str) -> Path:
 class _Real(HttpSide):
     _program: str
 
-    def __init__(self, directory: Path, *, host: str = "127.0.0.1", flags: Mapping[str, object] | None = None) -> None:
+    def __init__(self, directory: Path, *, host: str = "127.0.0.1", **options: object) -> None:
         self.host = host
-        self.tcp_port, self.http_port = _free_port(host), _free_port(host)
+        self.tcp_port, self.http_port = free_port(host), free_port(host)
         self._directory = directory
-        self._flags: list[tuple[str, object]] = list((flags or {}).items())
+        self._flags = list(_flags(options))
         self._process: subprocess.Popen[bytes] | None = None
         self._starts = 0
 
@@ -61,7 +61,7 @@ class _Real(HttpSide):
             if self._starts > 1 or b"address already in use" not in log.read_bytes():
                 break
             # Someone else was faster.
-            self.tcp_port, self.http_port = _free_port(self.host), _free_port(self.host)
+            self.tcp_port, self.http_port = free_port(self.host), free_port(self.host)
         self.kill()
         pytest.fail(f"{self._program} did not start:\n{self.log}")
 
@@ -136,9 +136,9 @@ class RealNsqd(_Real, NsqdSide):
         *,
         host: str = "127.0.0.1",
         lookupds: Sequence[RealNsqlookupd] = (),
-        flags: Mapping[str, object] | None = None,
+        **options: object,
     ) -> None:
-        super().__init__(directory, host=host, flags=flags)
+        super().__init__(directory, host=host, **options)
         self._lookupds = lookupds
 
     def _more(self) -> Sequence[tuple[str, object]]:
@@ -155,7 +155,17 @@ class RealNsqlookupd(_Real):
         return [("broadcast-address", self.host)]
 
 
-def _free_port(host: str) -> int:
+def _flags(options: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """The flags that mean what the options of `gnsq.testing` mean."""
+    for name, value in options.items():
+        values = value if isinstance(value, (list, tuple)) else [value]
+        for one in values:
+            seconds = name.endswith(("_timeout", "_interval", "_lifetime"))
+            text = f"{one}s" if seconds else str(one).lower() if isinstance(one, bool) else one
+            yield name.replace("_", "-"), text
+
+
+def free_port(host: str) -> int:
     """A port nobody listens on, outside of those that the system gives to outgoing connections: a server that is
     started again must find it free, and a client that tries it meanwhile must not connect to itself."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -8,10 +8,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Callable, Protocol
 
+import pytest
+
+from .embedded import EmbeddedNsqd, EmbeddedNsqlookupd
 from .real import RealNsqd, RealNsqlookupd
 
 #: What `server_kind` goes through.
-KINDS = ["real"]
+KINDS = ["real", "embedded"]
+
+#: For a test of what the embedded servers can't do: to keep messages over a restart, to be stopped in their tracks.
+real_only = pytest.mark.parametrize("server_kind", ["real"], indirect=True)
 
 
 class Server(Protocol):
@@ -61,12 +67,12 @@ class Nsqlookupd(Server, Protocol):
 
 def nsqd(kind: str) -> Callable[..., Any]:
     """The class of an nsqd of that kind."""
-    return {"real": RealNsqd}[kind]
+    return RealNsqd if kind == "real" else EmbeddedNsqd
 
 
 def nsqlookupd(kind: str) -> Callable[..., Any]:
     """The class of an nsqlookupd of that kind."""
-    return {"real": RealNsqlookupd}[kind]
+    return RealNsqlookupd if kind == "real" else EmbeddedNsqlookupd
 
 
 @contextmanager
