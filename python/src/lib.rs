@@ -5,10 +5,12 @@
 //! never called from here.
 
 mod answers;
+mod consumer;
 mod errors;
 mod events;
 mod gather;
 mod http;
+mod line;
 mod mailbox;
 mod message;
 mod operation;
@@ -18,6 +20,7 @@ mod process;
 mod runtime;
 mod server;
 mod server_options;
+mod tcp_client;
 mod wake;
 
 use pyo3::prelude::*;
@@ -28,9 +31,13 @@ mod _core {
     #[pymodule_export]
     use crate::answers::Answers;
     #[pymodule_export]
+    use crate::consumer::Consumer;
+    #[pymodule_export]
     use crate::events::Events;
     #[pymodule_export]
     use crate::http::HttpClient;
+    #[pymodule_export]
+    use crate::line::{Line, Messages};
     #[pymodule_export]
     use crate::mailbox::Mailbox;
     #[pymodule_export]
@@ -45,4 +52,6 @@ mod _core {
     use crate::process::after_fork_in_child;
     #[pymodule_export]
     use crate::server::{ManualClock, NsqdServer, NsqlookupdServer};
+    #[pymodule_export]
+    use crate::tcp_client::TcpClient;
 }
