@@ -24,7 +24,7 @@ class Consumer:
         channel: str,
         *,
         nsqds: list[str],
-        lookupds: list[str],
+        lookupds: list[HttpClient],
         options: ConnectionOptions,
         answers: Answers,
         follow: list[str],

@@ -420,7 +420,7 @@ class Consumer:
                 self.topic,
                 self.channel,
                 nsqds=sorted(self.nsqd_tcp_addresses),
-                lookupds=[lookupd.address for lookupd in self.lookupds],
+                lookupds=[lookupd._connections() for lookupd in self.lookupds],
                 options=self._options.native(),
                 answers=self._answers,
                 follow=sorted(self._followed),
