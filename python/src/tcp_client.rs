@@ -106,7 +106,7 @@ fn receive(nsqd: &Address, to: &EventSender, incoming: Incoming) {
     };
     if !to.push(event) {
         let text = format!("{nsqd} has sent more than there is room for ({:?}), and nobody reads it", Room::FRAMES);
-        to.end(Some(Failure::Socket(text)));
+        to.end(Some(Failure::Socket { errno: None, text }));
     }
 }
 
