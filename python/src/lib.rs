@@ -5,10 +5,12 @@
 //! never called from here.
 
 mod answers;
+mod consumer;
 mod errors;
 mod events;
 mod gather;
 mod http;
+mod line;
 mod mailbox;
 mod message;
 mod operation;
@@ -29,9 +31,13 @@ mod _core {
     #[pymodule_export]
     use crate::answers::Answers;
     #[pymodule_export]
+    use crate::consumer::Consumer;
+    #[pymodule_export]
     use crate::events::Events;
     #[pymodule_export]
     use crate::http::HttpClient;
+    #[pymodule_export]
+    use crate::line::{Line, Messages};
     #[pymodule_export]
     use crate::mailbox::Mailbox;
     #[pymodule_export]
