@@ -5,6 +5,7 @@
 //! never called from here.
 
 mod answers;
+mod body;
 mod errors;
 mod events;
 mod gather;
@@ -14,9 +15,12 @@ mod operation;
 mod options;
 mod parker;
 mod process;
+mod producer;
+mod publish;
 mod runtime;
 mod server;
 mod server_options;
+mod submissions;
 mod wake;
 
 use pyo3::prelude::*;
@@ -40,6 +44,10 @@ mod _core {
     use crate::parker::release_threads;
     #[pymodule_export]
     use crate::process::after_fork_in_child;
+    #[pymodule_export]
+    use crate::producer::{Producer, Room};
+    #[pymodule_export]
+    use crate::publish::Publish;
     #[pymodule_export]
     use crate::server::{ManualClock, NsqdServer, NsqlookupdServer};
 }
