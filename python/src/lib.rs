@@ -6,9 +6,12 @@
 
 mod answers;
 mod body;
+mod consumer;
 mod errors;
 mod events;
 mod gather;
+mod http;
+mod line;
 mod mailbox;
 mod message;
 mod operation;
@@ -21,6 +24,7 @@ mod runtime;
 mod server;
 mod server_options;
 mod submissions;
+mod tcp_client;
 mod wake;
 
 use pyo3::prelude::*;
@@ -31,7 +35,13 @@ mod _core {
     #[pymodule_export]
     use crate::answers::Answers;
     #[pymodule_export]
+    use crate::consumer::Consumer;
+    #[pymodule_export]
     use crate::events::Events;
+    #[pymodule_export]
+    use crate::http::HttpClient;
+    #[pymodule_export]
+    use crate::line::{Line, Messages};
     #[pymodule_export]
     use crate::mailbox::Mailbox;
     #[pymodule_export]
@@ -50,4 +60,6 @@ mod _core {
     use crate::publish::Publish;
     #[pymodule_export]
     use crate::server::{ManualClock, NsqdServer, NsqlookupdServer};
+    #[pymodule_export]
+    use crate::tcp_client::TcpClient;
 }

@@ -73,9 +73,9 @@ enum Answer {
 /// Made when Python asks for them.
 #[derive(Default)]
 struct Signals {
-    on_finish: Option<Py<PyAny>>,
-    on_requeue: Option<Py<PyAny>>,
-    on_touch: Option<Py<PyAny>>,
+    finish: Option<Py<PyAny>>,
+    requeue: Option<Py<PyAny>>,
+    touch: Option<Py<PyAny>>,
 }
 
 impl Message {
@@ -106,40 +106,35 @@ impl Message {
         Py::new(py, Self { content: content.into(), body: PyOnceLock::new(), state: Mutex::new(state) })
     }
 
-    /// Finishes it for the consumer, when its handler has returned: unless it is answered, or async. `true`: there is more
-    /// to do, since somebody listens to it being finished.
-    pub(crate) fn settle(&self, verdict: Verdict) -> Settled {
+    /// Finishes it for the consumer, when its handler has returned.
+    pub(crate) fn settle(&self) -> Settled {
         let mut state = self.state();
         if state.answer != Answer::None || state.is_async {
             return Settled::Already;
         }
-        match verdict {
-            Verdict::GiveBack => {
-                state.answer = Answer::Lost;
-                let received = state.received.take();
-                drop(state);
-                drop(received);
-                Settled::Done
-            }
-            Verdict::Finish => {
-                let is_heard = state.signals.is_some() || state.answers.as_ref().is_some_and(|to| to.get().is_heard());
-                if is_heard {
-                    return Settled::Heard;
-                }
-                let Some(received) = state.received.take() else { return Settled::Already };
-                let gather = state.gather.take();
-                // Only the one who iterates gets here, which a child of a fork can't.
-                let Ok(received) = received.into_inner() else { return Settled::Already };
-                let is_late = received.check_answerable().is_err();
-                state.answer = if is_late { Answer::Lost } else { Answer::Finished };
-                drop(state);
-                match gather {
-                    Some(gather) => gather.add(received),
-                    None => drop(received.finish()),
-                }
-                if is_late { Settled::Late } else { Settled::Done }
-            }
+        if state.signals.is_some() || state.answers.as_ref().is_some_and(|answers| answers.get().is_heard()) {
+            return Settled::Heard;
         }
+        // Who iterates over messages has received them in this process.
+        let Some(Ok(received)) = state.received.take().map(Owned::into_inner) else { return Settled::Already };
+        let is_late = received.check_answerable().is_err();
+        state.answer = if is_late { Answer::Lost } else { Answer::Finished };
+        let gather = state.gather.take();
+        drop(state);
+        if let Some(gather) = gather {
+            gather.add(received);
+        }
+        if is_late { Settled::Late } else { Settled::Done }
+    }
+
+    /// Takes it away from whoever still holds it, unless it is answered or async: it is to go back.
+    pub(crate) fn take_back(&self) -> Option<gnsq::Message> {
+        let mut state = self.state();
+        if state.answer != Answer::None || state.is_async {
+            return None;
+        }
+        state.answer = Answer::Lost;
+        state.received.take()?.into_inner().ok()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -162,17 +157,17 @@ impl Message {
         let gather = state.gather.take();
         state.answer = answer;
         let told = state.told(slf.py(), |signals| match answer {
-            Answer::Finished => signals.on_finish.as_ref(),
-            _ => signals.on_requeue.as_ref(),
+            Answer::Finished => signals.finish.as_ref(),
+            _ => signals.requeue.as_ref(),
         });
         drop(state);
-        let sent = match received {
+        let outcome = match received {
             None => Ok(()),
             Some(received) => received
                 .into_inner()
                 .and_then(|received| send(received, gather).map_err(|error| Failure::from(error).into())),
         };
-        if let Err(error) = sent {
+        if let Err(error) = outcome {
             slf.get().state().answer = Answer::Lost;
             return Err(error);
         }
@@ -193,15 +188,7 @@ impl Message {
     }
 }
 
-/// What the consumer does with a message that its handler has left to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Finish,
-    /// The consumer was closed meanwhile.
-    GiveBack,
-}
-
-/// How that went.
+/// How a message was finished for its handler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settled {
     Done,
@@ -304,25 +291,25 @@ impl Message {
     /// Sent when the message is finished: receivers are called as `receiver(message)`.
     #[getter]
     fn on_finish(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.signal(py, |signals| &mut signals.on_finish)
+        self.signal(py, |signals| &mut signals.finish)
     }
 
     /// Sent when the message is requeued: receivers are called as `receiver(message, timeout=…, backoff=…)`.
     #[getter]
     fn on_requeue(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.signal(py, |signals| &mut signals.on_requeue)
+        self.signal(py, |signals| &mut signals.requeue)
     }
 
     /// Sent when the message is touched: receivers are called as `receiver(message)`.
     #[getter]
     fn on_touch(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.signal(py, |signals| &mut signals.on_touch)
+        self.signal(py, |signals| &mut signals.touch)
     }
 
     /// The message is done: nsqd forgets it.
     ///
     /// :raises NSQException: when it was answered before, its time is over, or its connection has ended
-    fn finish(slf: &Bound<'_, Self>) -> PyResult<()> {
+    pub(crate) fn finish(slf: &Bound<'_, Self>) -> PyResult<()> {
         let told = Self::answer(slf, Answer::Finished, |message, gather| match gather {
             None => message.finish(),
             Some(gather) => {
@@ -372,7 +359,7 @@ impl Message {
         if let Some(received) = &state.received {
             received.get()?.touch().map_err(Failure::from)?;
         }
-        let told = state.told(slf.py(), |signals| signals.on_touch.as_ref());
+        let told = state.told(slf.py(), |signals| signals.touch.as_ref());
         drop(state);
         told.tell_signal(slf, None)
     }
@@ -392,6 +379,7 @@ impl Message {
         self.state().is_async
     }
 
+    #[allow(clippy::unused_self, reason = "it is called so")]
     fn __reduce__(&self) -> PyResult<()> {
         Err(PyTypeError::new_err("a Message can't be pickled: it belongs to a connection; pickle its body"))
     }
@@ -416,9 +404,9 @@ impl Message {
         let Ok(state) = self.state.try_lock() else { return Ok(()) };
         visit.call(&state.answers)?;
         if let Some(signals) = &state.signals {
-            visit.call(&signals.on_finish)?;
-            visit.call(&signals.on_requeue)?;
-            visit.call(&signals.on_touch)?;
+            visit.call(&signals.finish)?;
+            visit.call(&signals.requeue)?;
+            visit.call(&signals.touch)?;
         }
         Ok(())
     }
