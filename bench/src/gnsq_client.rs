@@ -8,7 +8,7 @@ use bytes::Bytes;
 use gnsq::{Consumer, ConsumerBuilder, Io, Message, Producer, TopicName};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{BATCH, BODY, CHANNEL, Client, MAX_IN_FLIGHT, OUTSTANDING, TOPIC, Work, usage};
+use crate::{BATCH, BODY, CHANNEL, Client, MAX_IN_FLIGHT, TOPIC, Work, outstanding, usage};
 
 pub(crate) fn run(work: Work, client: Client, address: SocketAddr) {
     let (runtime, io) = match client {
@@ -53,12 +53,13 @@ pub(crate) async fn consume(builder: ConsumerBuilder, messages: usize) {
 /// Publishes so many messages, one of these bodies after the other.
 pub(crate) async fn publish(producer: Producer, bodies: &[Bytes], messages: usize) {
     let topic = TopicName::new(TOPIC).expect("it is a name");
-    let tasks: Vec<_> = (0..OUTSTANDING)
+    let outstanding = outstanding();
+    let tasks: Vec<_> = (0..outstanding)
         .map(|task| {
             let (producer, topic, bodies) = (producer.clone(), topic.clone(), bodies.to_vec());
             tokio::spawn(async move {
-                for number in 0..messages / OUTSTANDING {
-                    let body = bodies[(number * OUTSTANDING + task) % bodies.len()].clone();
+                for number in 0..messages / outstanding {
+                    let body = bodies[(number * outstanding + task) % bodies.len()].clone();
                     producer.publish(&topic, body).await.expect("nsqd confirms");
                 }
             })

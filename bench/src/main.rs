@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub(crate) enum Work {
     /// Take messages with `max_in_flight` 2500 and finish each.
     Consume,
-    /// Publish one by one, confirmed, 100 outstanding.
+    /// Publish one by one, confirmed, 100 outstanding (or as many as the environment's `BENCH_OUTSTANDING` says).
     Publish,
     /// Publish by 200 with one command, one outstanding.
     Multipublish,
@@ -56,7 +56,7 @@ impl Work {
             Self::Publish => 400_000,
             Self::Multipublish => 3_000_000,
         };
-        std::env::var("BENCH_MESSAGES").ok().and_then(|count| count.parse().ok()).unwrap_or(default)
+        from_environment("BENCH_MESSAGES").unwrap_or(default)
     }
 }
 
@@ -76,8 +76,17 @@ pub(crate) const TOPIC: &str = "bench";
 pub(crate) const CHANNEL: &str = "bench";
 pub(crate) const BODY: usize = 200;
 pub(crate) const MAX_IN_FLIGHT: u32 = 2500;
-pub(crate) const OUTSTANDING: usize = 100;
+const OUTSTANDING: usize = 100;
 pub(crate) const BATCH: usize = 200;
+
+/// How many messages are published at once.
+pub(crate) fn outstanding() -> usize {
+    from_environment("BENCH_OUTSTANDING").unwrap_or(OUTSTANDING)
+}
+
+fn from_environment(name: &str) -> Option<usize> {
+    std::env::var(name).ok()?.parse().ok().filter(|number| *number > 0)
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use crate::{BATCH, BODY, CHANNEL, MAX_IN_FLIGHT, OUTSTANDING, TOPIC, Work};
+use crate::{BATCH, BODY, CHANNEL, MAX_IN_FLIGHT, TOPIC, Work, outstanding};
 
 pub(crate) fn run(work: Work, address: SocketAddr) {
     let mut socket = TcpStream::connect(address).expect("nsqd listens");
@@ -11,7 +11,7 @@ pub(crate) fn run(work: Work, address: SocketAddr) {
     socket.write_all(b"  V2").expect("nsqd reads");
     match work {
         Work::Consume => consume(&mut socket, work.messages()),
-        Work::Publish => answered(&mut socket, &[publish(TOPIC)], work.messages(), OUTSTANDING),
+        Work::Publish => answered(&mut socket, &[publish(TOPIC)], work.messages(), outstanding()),
         Work::Multipublish => answered(&mut socket, &[mpub(TOPIC)], work.messages() / BATCH, 1),
     }
 }

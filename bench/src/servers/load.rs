@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::socket_loop::{answered, finish_all, mpub, publish};
-use crate::{BATCH, CHANNEL, MAX_IN_FLIGHT, OUTSTANDING};
+use crate::{BATCH, CHANNEL, MAX_IN_FLIGHT, outstanding};
 
 pub(super) struct Load {
     address: SocketAddr,
@@ -31,7 +31,7 @@ impl Load {
 
     pub(super) fn publish(&self, messages: usize, topics: usize) {
         let commands: Vec<_> = (0..topics).map(|topic| publish(&name(topic))).collect();
-        answered(&mut self.connect(), &commands, messages, OUTSTANDING);
+        answered(&mut self.connect(), &commands, messages, outstanding());
     }
 
     pub(super) fn multipublish(&self, messages: usize, topics: usize) {

@@ -51,6 +51,7 @@ mod error;
 mod event;
 mod events;
 mod fleet;
+mod frames;
 #[cfg(feature = "http")]
 pub mod http;
 mod message;
@@ -78,10 +79,11 @@ pub use events::{
     AuthEvent, CloseEvent, ErrorEvent, ExceptionEvent, FinishEvent, HandlerError, MessageEvent, RequeueEvent,
     ResponseEvent, Signals,
 };
+pub use frames::{FrameClient, Incoming};
 pub use gnsq_proto::connection::{ConnectionError, StateError};
 pub use gnsq_proto::frame::FrameError;
 pub use gnsq_proto::{
-    AuthResponse, BackoffStrategy, BackoffTimer, ChannelName, Difference, ErrorCode, ExponentialBackoff,
+    AuthResponse, BackoffStrategy, BackoffTimer, ChannelName, Difference, ErrorCode, ExponentialBackoff, Frame,
     IdentifyResponse, LimitError, MessageFrame, MessageId, NameError, PublishLimits, Secret, ServerError, TopicName,
 };
 #[cfg(feature = "http")]

@@ -16,6 +16,8 @@ pub(super) enum Asked {
     Sub,
     Publish,
     Close,
+    /// A command that the user has written, and whatever answers it.
+    Anything,
 }
 
 impl Asked {
@@ -27,6 +29,7 @@ impl Asked {
             Self::Sub => "SUB",
             Self::Publish => "a publish",
             Self::Close => "CLS",
+            Self::Anything => "a command",
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::answers::{Answer, Asked};
 use super::{Connection, Phase, Rejected, StateError};
 use crate::command::Command;
@@ -164,6 +166,24 @@ impl<W> Connection<W> {
         }
         let output = &mut self.output;
         self.in_flight.drain().map(|id| Command::Req { id, delay_ms: 0 }.encode(output)).count()
+    }
+
+    /// Sends a command as it stands, [by hand](Self::set_by_hand): not IDENTIFY and AUTH. `is_answered`: nsqd answers it when
+    /// it succeeds.
+    ///
+    /// # Errors
+    ///
+    /// While IDENTIFY is under way.
+    pub fn send(&mut self, command: &Bytes, is_answered: bool) -> Result<(), StateError> {
+        if matches!(self.phase, Phase::Identifying | Phase::Switching | Phase::Failed) {
+            return Err(self.refuse("a command"));
+        }
+        self.output.put_body(command);
+        if is_answered {
+            let end = self.output.queued();
+            self.answers.push(Answer { asked: Asked::Anything, waiter: None, deadline: None, end });
+        }
+        Ok(())
     }
 
     /// Does nothing, on the wire.

@@ -67,6 +67,8 @@ pub enum Event<W> {
     Expired(MessageId),
     /// The bytes travel differently from here on; see the module's duties.
     Upgrade(Upgrade),
+    /// By [hand](Connection::set_by_hand): nsqd sent this, which is no answer to IDENTIFY or AUTH and no error.
+    Frame(Frame),
 }
 
 /// A connection to nsqd, from the client's side. See the [module](self) for what its caller must do.
@@ -92,6 +94,7 @@ pub enum Event<W> {
 #[derive(Debug)]
 pub struct Connection<W> {
     phase: Phase,
+    by_hand: bool,
     input: BytesMut,
     decoder: FrameDecoder,
     output: Outgoing,
@@ -134,6 +137,7 @@ impl<W> Connection<W> {
         output.put(MAGIC_V2);
         Self {
             phase: Phase::Open,
+            by_hand: false,
             input: BytesMut::new(),
             decoder: FrameDecoder::new(DEFAULT_MAX_FRAME_SIZE),
             output,
@@ -155,6 +159,13 @@ impl<W> Connection<W> {
     /// Refuses frames of more than `size` bytes. Default: 16 MiB.
     pub fn set_max_frame_size(&mut self, size: usize) {
         self.decoder = FrameDecoder::new(size);
+    }
+
+    /// Leaves it to the user which commands are sent when ([`send`](Self::send)), and what is made of what nsqd sends: it
+    /// comes as [`Event::Frame`], heartbeats and messages included, and nothing is counted as in flight. Heartbeats are
+    /// answered, and IDENTIFY and AUTH work, as ever.
+    pub fn set_by_hand(&mut self) {
+        self.by_hand = true;
     }
 
     /// Where received bytes are appended.
@@ -217,6 +228,7 @@ impl<W> Connection<W> {
         while !matches!(self.phase, Phase::Switching | Phase::Failed) {
             let result = match self.decoder.decode(&mut self.input) {
                 Ok(None) => return Ok(None),
+                Ok(Some(frame @ Frame::Message(_))) if self.by_hand => return Ok(Some(Event::Frame(frame))),
                 Ok(Some(Frame::Message(frame))) => {
                     let deadline = self.in_flight.insert(frame.id, now);
                     return Ok(Some(Event::Message { frame, deadline }));
@@ -302,11 +314,19 @@ impl<W> Connection<W> {
             } else {
                 Command::Nop.encode(&mut self.output);
             }
-            return Ok(None);
+            return Ok(self.by_hand.then_some(Event::Frame(Frame::Response(data))));
         }
-        let Some(asked) = self.answers.front() else { return Err(unexpected(&data, "nothing")) };
+        let asked = match self.answers.front() {
+            Some(Asked::Anything) => {
+                self.answers.pop();
+                return Ok(Some(Event::Frame(Frame::Response(data))));
+            }
+            Some(asked) => asked,
+            None if self.by_hand => return Ok(Some(Event::Frame(Frame::Response(data)))),
+            None => return Err(unexpected(&data, "nothing")),
+        };
         let fits = match asked {
-            Asked::Identify | Asked::Auth => true,
+            Asked::Identify | Asked::Auth | Asked::Anything => true,
             Asked::Upgrade(_) | Asked::Sub | Asked::Publish => data == OK,
             Asked::Close => data == CLOSE_WAIT,
         };

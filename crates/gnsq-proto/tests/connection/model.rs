@@ -350,7 +350,7 @@ impl World {
                 let times = self.in_flight.remove(&id).expect("a message in flight");
                 assert!(times.deadline <= self.now, "too early");
             }
-            Event::Upgrade(_) => panic!("nobody asked for an upgrade"),
+            Event::Upgrade(_) | Event::Frame(_) => panic!("nobody asked for an upgrade or for frames"),
         }
     }
 

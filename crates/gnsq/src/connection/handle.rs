@@ -134,7 +134,7 @@ impl Handle {
         }
     }
 
-    pub(super) fn config(&self) -> &ConnectionConfig {
+    pub(crate) fn config(&self) -> &ConnectionConfig {
         &self.0.config
     }
 
@@ -282,6 +282,16 @@ impl Handle {
         self.ask(Ask::StartClose)
     }
 
+    /// At the call asks for word; the future waits until all that was asked for before has left.
+    pub(crate) fn flush(&self) -> Result<impl Future<Output = ()> + Send + use<>> {
+        let (reply, answer) = Reply::new();
+        self.send(Op::Flush(reply))?;
+        Ok(async move {
+            // A connection that has ended holds nobody up either.
+            let _ = answer.await;
+        })
+    }
+
     /// Sends `op`, a FIN, REQ or TOUCH, at the call; the future waits until nsqd has carried it out.
     ///
     /// # Errors
@@ -296,7 +306,7 @@ impl Handle {
     }
 
     /// Asks at the call; the future waits for the answer.
-    fn ask(&self, ask: Ask) -> impl Future<Output = Result<Bytes>> + Send + use<> {
+    pub(crate) fn ask(&self, ask: Ask) -> impl Future<Output = Result<Bytes>> + Send + use<> {
         let (reply, answer) = Reply::new();
         let timeout = self.0.config.answer_timeout;
         let asked = self.send(Op::Ask(Box::new(ask), reply, Instant::now() + timeout));

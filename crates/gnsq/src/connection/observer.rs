@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gnsq_proto::{AuthResponse, Command, MessageId, ServerError};
+use gnsq_proto::{AuthResponse, Command, Frame, MessageId, ServerError};
 
 use super::Handle;
 use super::op::Failure;
@@ -19,6 +19,16 @@ use crate::trace::message_event;
 pub(crate) trait Observer: Debug + Send + Sync + 'static {
     /// The signals by which others learn what the owner learns here.
     fn signals(&self) -> &Signals;
+
+    /// Whether the owner says itself what is sent, and takes all that comes as [`frame`](Self::frame)s.
+    fn takes_frames(&self) -> bool {
+        false
+    }
+
+    /// nsqd sent this.
+    fn frame(&self, frame: Frame) {
+        drop(frame);
+    }
 
     /// Messages have arrived; takes them all. One that is dropped is requeued.
     fn messages(&self, batch: &mut Vec<Message>) {

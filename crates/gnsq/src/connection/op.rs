@@ -29,6 +29,10 @@ pub(crate) enum Op {
     /// The most that RDY may be; what it is, the window decides.
     Share(u32),
     Nop,
+    /// A command as it stands, and whether it has an answer when it succeeds.
+    Send(Bytes, bool),
+    /// Say when all that was asked for before has been handed to the socket.
+    Flush(Reply),
     /// Requeue what is in flight.
     RequeueAll,
     /// Send what is to be sent, then close.

@@ -7,6 +7,7 @@ mod transfer;
 mod upgrade;
 mod waiter;
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use self::lanes::Lanes;
 use self::waiter::Waiter;
 use super::confirmations::Confirmations;
 use super::handle::Handle;
-use super::op::{Failure, Op};
+use super::op::{Failure, Op, Reply};
 use super::read_size::ReadSize;
 use super::stats::Tally;
 use super::stream::Stream;
@@ -60,6 +61,8 @@ pub(super) struct Driver {
     /// Since when the socket takes nothing of what is to be sent.
     stalled: Option<Instant>,
     confirmations: Confirmations,
+    /// Who wants to know when the bytes up to a position have left.
+    flushes: VecDeque<(u64, Reply)>,
     identify_sent: Option<Instant>,
     /// Until when a TLS handshake may take.
     handshake_until: Option<Instant>,
@@ -79,6 +82,9 @@ impl Driver {
         let now = Instant::now();
         let mut protocol = Connection::new(now);
         protocol.set_max_frame_size(handle.shared().config.max_frame_size);
+        if handle.observer().takes_frames() {
+            protocol.set_by_hand();
+        }
         let window = ReadyWindow::new(handle.shared().config.low_latency);
         Self {
             handle,
@@ -99,6 +105,7 @@ impl Driver {
             timer_at: now,
             stalled: None,
             confirmations: Confirmations::default(),
+            flushes: VecDeque::new(),
             identify_sent: None,
             handshake_until: None,
             closing: None,
@@ -243,6 +250,7 @@ impl Driver {
             // What hasn't left by now still will, unless the connection ends before: nobody can take it back.
             Event::TimedOut { waiter: Waiter::Ask(reply), .. } => reply.fail(Failure::TimedOut { sent: true }),
             Event::Expired(id) => self.handle.tell_expired(id),
+            Event::Frame(frame) => self.handle.observer().frame(frame),
             Event::Upgrade(upgrade) => self.upgrade(upgrade, now)?,
             // Taken by the caller; and the protocol knows of no deadlines of publishes.
             Event::Message { .. } | Event::TimedOut { .. } => {}
@@ -396,6 +404,9 @@ impl Driver {
             publish.fail(Failure::NotSent(cause.clone()), &self.handle);
         }
         self.confirmations.fail(cause);
+        for (_, reply) in self.flushes.drain(..) {
+            reply.fail(Failure::Unknown(cause.clone()));
+        }
         for op in undone {
             match op {
                 Op::Publish(publish) => publish.fail(Failure::NotSent(cause.clone()), &self.handle),

@@ -69,6 +69,11 @@ impl Driver {
                 Ok(())
             }
             Op::Nop => self.protocol.nop(),
+            Op::Send(command, is_answered) => self.protocol.send(&command, is_answered),
+            Op::Flush(reply) => {
+                self.flushes.push_back((self.protocol.output().queued(), reply));
+                Ok(())
+            }
             Op::RequeueAll => {
                 self.tally.requeued += self.protocol.requeue_all() as u64;
                 Ok(())

@@ -4,7 +4,7 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 
 use super::Driver;
 use crate::error::Error;
@@ -15,7 +15,9 @@ impl Driver {
             return Ok(());
         }
         let written = self.stream.written();
-        match self.stream.poll_send(cx, self.protocol.output()) {
+        let sent = self.stream.poll_send(cx, self.protocol.output());
+        self.tell_flushed();
+        match sent {
             Poll::Ready(Ok(())) => self.stalled = None,
             Poll::Ready(Err(error)) => return Err(self.io_error(error)),
             Poll::Pending => {
@@ -27,6 +29,18 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Tells those who wait for bytes that have left.
+    fn tell_flushed(&mut self) {
+        if self.flushes.is_empty() {
+            return;
+        }
+        let sent = self.protocol.output().sent();
+        let left = self.flushes.partition_point(|(end, _)| *end <= sent);
+        for (_, reply) in self.flushes.drain(..left) {
+            reply.answer(Bytes::new());
+        }
     }
 
     /// Called when the socket has taken all that it can: what is left waits for the peer.
@@ -43,7 +57,9 @@ impl Driver {
     /// given back. nsqd would hold it until its timeout.
     pub(super) fn may_shut(&mut self, now: Instant) -> bool {
         let nothing_to_send = self.protocol.output().is_empty() && self.lanes.waiting() == 0;
-        if self.closing.is_none() || !nothing_to_send || self.protocol.outstanding() > 0 {
+        // Whoever sends by hand has taken the answers that were wanted.
+        let nothing_to_come = self.protocol.outstanding() == 0 || self.handle.observer().takes_frames();
+        if self.closing.is_none() || !nothing_to_send || !nothing_to_come {
             return false;
         }
         if self.most_ready == 0 {
