@@ -17,6 +17,7 @@ mod process;
 mod runtime;
 mod server;
 mod server_options;
+mod tcp_client;
 mod wake;
 
 use pyo3::prelude::*;
@@ -42,4 +43,6 @@ mod _core {
     use crate::process::after_fork_in_child;
     #[pymodule_export]
     use crate::server::{ManualClock, NsqdServer, NsqlookupdServer};
+    #[pymodule_export]
+    use crate::tcp_client::TcpClient;
 }
