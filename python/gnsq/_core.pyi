@@ -110,6 +110,13 @@ class ConnectionOptions:
         msg_timeout: float | None = None,
     ) -> None: ...
 
+class HttpClient:
+    """The connections to one server's HTTP API."""
+
+    def __init__(self, url: str, *, user_agent: str, timeout: float, tls: TlsOptions | None = None) -> None: ...
+    def address(self) -> str: ...
+    def request(self, method: str, path: str, query: list[tuple[str, str]], body: bytes) -> Operation: ...
+
 class ManualClock:
     """A clock that stands still until it is moved."""
 

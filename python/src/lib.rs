@@ -8,6 +8,7 @@ mod answers;
 mod errors;
 mod events;
 mod gather;
+mod http;
 mod mailbox;
 mod message;
 mod operation;
@@ -29,6 +30,8 @@ mod _core {
     use crate::answers::Answers;
     #[pymodule_export]
     use crate::events::Events;
+    #[pymodule_export]
+    use crate::http::HttpClient;
     #[pymodule_export]
     use crate::mailbox::Mailbox;
     #[pymodule_export]
