@@ -1,6 +1,7 @@
 """An NSQ client for threads, gevent and asyncio, over a Rust core."""
 
 from . import errors, protocol, states
+from .nsqd import NsqdTCPClient
 from .version import __version__
 
-__all__ = ["__version__", "errors", "protocol", "states"]
+__all__ = ["NsqdTCPClient", "__version__", "errors", "protocol", "states"]

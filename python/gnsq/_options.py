@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -55,13 +54,13 @@ class Options:
         return _core.ConnectionOptions(
             user_agent=self.user_agent,
             # 0 and None: as the system does, which is to wait for very long.
-            timeout=self.timeout or _NO_TIMEOUT,
+            timeout=self.timeout or NO_TIMEOUT,
             client_id=self.client_id,
             hostname=self.hostname,
             heartbeat_interval=self.heartbeat_interval if self.heartbeat_interval > 0 else None,
             output_buffer_size=max(self.output_buffer_size, 0),
             output_buffer_timeout=max(self.output_buffer_timeout, 0) / 1000,
-            tls=_tls(self.tls_options) if self.tls_v1 else None,
+            tls=tls(self.tls_options) if self.tls_v1 else None,
             snappy=self.snappy,
             deflate_level=self.deflate_level if self.deflate else None,
             sample_rate=self.sample_rate,
@@ -86,9 +85,15 @@ def parse(options: Mapping[str, Any]) -> Options:
     return Options(**options)
 
 
-def _tls(options: Mapping[str, Any] | None) -> _core.TlsOptions:
+def tls(options: Mapping[str, Any] | None) -> _core.TlsOptions:
     """TLS as `ssl.wrap_socket` was told, or in words of ours. Without options the server is verified against the
-    system's roots."""
+    system's roots.
+
+    :raises TypeError: for an option that is none
+    """
+    # Not before it is wanted: gevent can't patch what was imported before it.
+    import ssl
+
     given = dict(options or {})
     cert_reqs = given.pop("cert_reqs", None)
     skip = given.pop("insecure_skip_verify", False)
@@ -120,8 +125,10 @@ def _min_version(version: Any) -> str | None:
     """TLS 1.2 and 1.3 are spoken. Names of older versions meant "this or newer" to programs, and so they do here."""
     if version is None:
         return None
+    import ssl
+
     return "1.3" if version == ssl.TLSVersion.TLSv1_3 else None
 
 
 #: Seconds in the stead of no timeout.
-_NO_TIMEOUT = 365 * 24 * 3600.0
+NO_TIMEOUT = 365 * 24 * 3600.0

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import weakref
+from importlib import import_module
 from inspect import iscoroutinefunction
 from typing import Any, Callable
 
 import blinker
 from blinker.base import ANY, ANY_ID
+
+# What is no weak reference of Python's own: methods, until blinker 1.8.
+_OldWeakMethod: Any
+try:
+    _OldWeakMethod = import_module("blinker._saferef").BoundMethodWeakref
+except ImportError:
+    _OldWeakMethod = ()
 
 
 class Signal(blinker.Signal):
@@ -78,6 +86,9 @@ class Signal(blinker.Signal):
         if self._is_muted or not receivers or len(receivers) != 1:
             return None
         ((receiver_id, entry),) = receivers.items()
+        if isinstance(entry, _OldWeakMethod):
+            receiver = entry()
+            entry = None if receiver is None else weakref.WeakMethod(receiver)
         receiver = entry() if isinstance(entry, weakref.ref) else entry
         if receiver_id not in self._by_sender[ANY_ID] or iscoroutinefunction(receiver):
             return None

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
-__all__ = ["normalize_nsqd_address", "parse_nsqds"]
+if TYPE_CHECKING:
+    from .lookupd import LookupdClient
+
+__all__ = ["normalize_nsqd_address", "parse_lookupds", "parse_nsqds"]
 
 #: Where nsqd listens for TCP, unless it is told otherwise.
 NSQD_TCP_PORT = 4150
+
+#: Where nsqlookupd listens for HTTP, unless it is told otherwise.
+LOOKUPD_HTTP_PORT = 4161
 
 _MAX_PORT = 65535
 
@@ -33,6 +39,33 @@ def parse_nsqds(nsqd_tcp_addresses: str | Iterable[str]) -> set[str]:
     :raises ValueError: for a bad host or port
     """
     return {normalize_nsqd_address(address) for address in _several("nsqd_tcp_addresses", nsqd_tcp_addresses)}
+
+
+def parse_lookupds(lookupd_http_addresses: _Lookupds) -> list[LookupdClient]:
+    """A client for each nsqlookupd: named as ``"host"`` (port 4161), ``"host:port"`` or ``"http[s]://host:port"``, or
+    clients already.
+
+    :raises TypeError: for what is neither one of them nor a list, set or tuple of them
+    :raises ValueError: for a bad host, port or URL
+    """
+    from .lookupd import LookupdClient
+
+    if isinstance(lookupd_http_addresses, LookupdClient):
+        return [lookupd_http_addresses]
+    return [_lookupd(address) for address in _several("lookupd_http_addresses", lookupd_http_addresses)]
+
+
+_Lookupds = Union[str, "LookupdClient", Iterable[Union[str, "LookupdClient"]]]
+
+
+def _lookupd(address: str | LookupdClient) -> LookupdClient:
+    from .lookupd import LookupdClient
+
+    if isinstance(address, LookupdClient):
+        return address
+    if isinstance(address, str) and address.startswith(("http://", "https://")):
+        return LookupdClient.from_url(address)
+    return LookupdClient.from_url(f"http://{_host_and_port(address, LOOKUPD_HTTP_PORT)}")
 
 
 def _several(name: str, given: Any) -> Iterable[Any]:

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 
-use gnsq::{ConnectionError, Error, FrameError, HttpError, LimitError, ServerError};
+use gnsq::{ConnectionError, Error, HttpError, LimitError, ServerError};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -91,13 +91,15 @@ fn client_error(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         Error::Tls { source, .. } => socket_error(py, Some(source), text),
         Error::Timeout { .. } => socket_error(py, Some(&io::ErrorKind::TimedOut.into()), text),
         Error::Lost { cause, .. } => match &**cause {
-            Error::Connect { source, .. } | Error::Io { source, .. } => socket_error(py, Some(source), text),
+            Error::Connect { source, .. } | Error::Io { source, .. } | Error::Tls { source, .. } => {
+                socket_error(py, Some(source), text)
+            }
             Error::Connection { .. } => client_error(py, cause),
             _ => raised(py, "NSQException", text),
         },
         Error::Connection { source, .. } => match source {
             ConnectionError::Server(error) => server_error(py, error),
-            ConnectionError::Frame(FrameError::UnknownType(_)) => raised(py, "NSQFrameError", text),
+            ConnectionError::Frame(_) => raised(py, "NSQFrameError", text),
             ConnectionError::Silent(_) => socket_error(py, Some(&io::ErrorKind::TimedOut.into()), text),
             _ => raised(py, "NSQException", text),
         },

@@ -43,6 +43,10 @@ pub(crate) struct Room {
 impl Room {
     /// For signals, which tell of what is done anyway: what has no room is left out.
     pub(crate) const SIGNALS: Self = Self { events: 10_000, bytes: 16 << 20 };
+
+    /// For the frames of a connection, none of which may be left out: a program may publish much before it reads that all
+    /// of it is OK.
+    pub(crate) const FRAMES: Self = Self { events: 1_000_000, bytes: 1 << 30 };
 }
 
 /// The I/O's side. Clones are the same.

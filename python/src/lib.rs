@@ -9,6 +9,7 @@ mod consumer;
 mod errors;
 mod events;
 mod gather;
+mod http;
 mod line;
 mod mailbox;
 mod message;
@@ -19,6 +20,7 @@ mod process;
 mod runtime;
 mod server;
 mod server_options;
+mod tcp_client;
 mod wake;
 
 use pyo3::prelude::*;
@@ -32,6 +34,8 @@ mod _core {
     use crate::consumer::Consumer;
     #[pymodule_export]
     use crate::events::Events;
+    #[pymodule_export]
+    use crate::http::HttpClient;
     #[pymodule_export]
     use crate::line::{Line, Messages};
     #[pymodule_export]
@@ -48,4 +52,6 @@ mod _core {
     use crate::process::after_fork_in_child;
     #[pymodule_export]
     use crate::server::{ManualClock, NsqdServer, NsqlookupdServer};
+    #[pymodule_export]
+    use crate::tcp_client::TcpClient;
 }

@@ -84,6 +84,12 @@ impl ConnectionOptions {
 #[pyclass(frozen, module = "gnsq._core")]
 pub(crate) struct TlsOptions(TlsConfig);
 
+impl TlsOptions {
+    pub(crate) fn config(&self) -> TlsConfig {
+        self.0.clone()
+    }
+}
+
 #[pymethods]
 impl TlsOptions {
     /// Files are PEM. `min_version`: "1.2" or "1.3".

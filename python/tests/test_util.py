@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gnsq.util import normalize_nsqd_address, parse_nsqds
+from gnsq.lookupd import LookupdClient
+from gnsq.util import normalize_nsqd_address, parse_lookupds, parse_nsqds
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,47 @@ def test_nsqds_are_given_as_several_or_one(several: Any) -> None:
 def test_nsqds_of_another_type_are_refused(several: Any) -> None:
     with pytest.raises(TypeError, match="nsqd_tcp_addresses"):
         parse_nsqds(several)
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("a", "http://a:4161/"),
+        ("a:1", "http://a:1/"),
+        ("[::1]:1", "http://[::1]:1/"),
+        ("::1", "http://[::1]:4161/"),
+        ("http://a:1", "http://a:1/"),
+        ("http://a:1/", "http://a:1/"),
+        ("https://a:1", "https://a:1/"),
+    ],
+)
+def test_a_lookupd_is_a_host_and_a_port_or_a_url(given: str, address: str) -> None:
+    (lookupd,) = parse_lookupds(given)
+    assert type(lookupd) is LookupdClient
+    assert lookupd.address == address
+
+
+@pytest.mark.parametrize("several", [list, set, tuple, frozenset])
+def test_lookupds_are_given_as_several_or_one(several: Any) -> None:
+    client = LookupdClient("c", 3)
+    lookupds = parse_lookupds(several(["a:1", client]))
+    assert sorted(lookupd.address for lookupd in lookupds) == ["http://a:1/", "http://c:3/"]
+    assert client in lookupds
+    assert parse_lookupds(client) == [client]
+    assert parse_lookupds(several()) == []
+
+
+def test_lookupds_keep_their_order() -> None:
+    assert [lookupd.host for lookupd in parse_lookupds(["b", "a", "c"])] == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize("lookupd", ["", "a:x", "a:0", "http://", "ftp://a:1", "http://user:secret@a:1"])
+def test_a_bad_lookupd_is_refused(lookupd: str) -> None:
+    with pytest.raises(ValueError, match=r"address|URL"):
+        parse_lookupds([lookupd])
+
+
+@pytest.mark.parametrize("several", [None, 4161, b"localhost", {"localhost": 4161}, [4161], [None]])
+def test_lookupds_of_another_type_are_refused(several: Any) -> None:
+    with pytest.raises(TypeError):
+        parse_lookupds(several)

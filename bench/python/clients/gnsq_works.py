@@ -10,7 +10,7 @@ from typing import Any, Callable, Protocol
 
 import gnsq
 
-from measured import BATCH, BODY, CHANNEL, IDLING, MAX_IN_FLIGHT, PARTING, PUBLISHERS, SETTLING, TOPIC, Clock
+from measured import BATCH, BODY, CHANNEL, IDLING, MAX_IN_FLIGHT, PARTING, PUBLISHERS, SETTLING, TOPIC, Clock, check
 from measured import main as run_one
 
 
@@ -41,14 +41,15 @@ def main(mode: Mode) -> None:
 
 
 def consume(mode: Mode, clock: Clock, address: str, count: int) -> None:
-    """A handler that does nothing but count; each message is finished when it returns."""
-    left = count
+    """A handler that looks at the body and counts; each message is finished when it returns."""
+    left, size = count, 0
     done = mode.event()
     consumer = gnsq.Consumer(TOPIC, CHANNEL, address, max_in_flight=MAX_IN_FLIGHT)
 
     @consumer.on_message.connect
     def handle(consumer, message):
-        nonlocal left
+        nonlocal left, size
+        size += len(message.body)
         left -= 1
         if left == 0:
             done.set()
@@ -57,6 +58,7 @@ def consume(mode: Mode, clock: Clock, address: str, count: int) -> None:
     consumer.start(block=False)
     done.wait()
     clock.stop()
+    check(size, count)
     mode.sleep(PARTING)
     consumer.close()
     consumer.join()

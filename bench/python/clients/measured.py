@@ -63,6 +63,12 @@ def main(works: Mapping[str, Work]) -> None:
     print(json.dumps(figures), flush=True)
 
 
+def check(size: int, count: int) -> None:
+    """All bodies were there."""
+    if size != count * len(BODY):
+        sys.exit(f"{count} messages had {size} bytes, not {len(BODY)} each")
+
+
 def _cpu() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime

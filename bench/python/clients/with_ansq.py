@@ -6,20 +6,35 @@ import asyncio
 
 import ansq
 
-from measured import BATCH, BODY, CHANNEL, IDLING, MAX_IN_FLIGHT, PARTING, PUBLISHERS, SETTLING, TOPIC, Clock, main
+from measured import (
+    BATCH,
+    BODY,
+    CHANNEL,
+    IDLING,
+    MAX_IN_FLIGHT,
+    PARTING,
+    PUBLISHERS,
+    SETTLING,
+    TOPIC,
+    Clock,
+    check,
+    main,
+)
 
 
 async def consume(clock: Clock, address: str, count: int) -> None:
-    """A loop that does nothing but finish."""
-    left = count
+    """A loop that looks at the body, finishes and counts."""
+    left, size = count, 0
     clock.start()
     reader = await connected_reader(address)
     async for message in reader.messages():
+        size += len(message.body)
         await message.fin()
         left -= 1
         if left == 0:
             break
     clock.stop()
+    check(size, count)
     await asyncio.sleep(PARTING)
     await reader.close()
 

@@ -6,18 +6,33 @@ import asyncio
 
 import gnsq.asyncio
 
-from measured import BATCH, BODY, CHANNEL, IDLING, MAX_IN_FLIGHT, PARTING, PUBLISHERS, SETTLING, TOPIC, Clock, main
+from measured import (
+    BATCH,
+    BODY,
+    CHANNEL,
+    IDLING,
+    MAX_IN_FLIGHT,
+    PARTING,
+    PUBLISHERS,
+    SETTLING,
+    TOPIC,
+    Clock,
+    check,
+    main,
+)
 
 
 async def consume(clock: Clock, address: str, count: int) -> None:
-    """A loop that does nothing but count; each message is finished with the next turn."""
-    left = count
+    """A loop that looks at the body and counts; each message is finished with the next turn."""
+    left, size = count, 0
     clock.start()
     async with gnsq.asyncio.Consumer(TOPIC, CHANNEL, address, max_in_flight=MAX_IN_FLIGHT) as consumer:
         async for message in consumer:
+            size += len(message.body)
             left -= 1
             if left == 0:
                 clock.stop()
+                check(size, count)
                 message.finish()
                 await asyncio.sleep(PARTING)
                 break

@@ -5,19 +5,34 @@ from __future__ import annotations
 import nsq
 from tornado.ioloop import IOLoop
 
-from measured import BATCH, BODY, CHANNEL, IDLING, MAX_IN_FLIGHT, PARTING, PUBLISHERS, SETTLING, TOPIC, Clock, main
+from measured import (
+    BATCH,
+    BODY,
+    CHANNEL,
+    IDLING,
+    MAX_IN_FLIGHT,
+    PARTING,
+    PUBLISHERS,
+    SETTLING,
+    TOPIC,
+    Clock,
+    check,
+    main,
+)
 
 
 def consume(clock: Clock, address: str, count: int) -> None:
-    """A handler that does nothing but count; each message is finished when it returns True."""
-    left = count
+    """A handler that looks at the body and counts; each message is finished when it returns True."""
+    left, size = count, 0
     loop = IOLoop.current()
 
     def handle(message):
-        nonlocal left
+        nonlocal left, size
+        size += len(message.body)
         left -= 1
         if left == 0:
             clock.stop()
+            check(size, count)
             loop.call_later(PARTING, loop.stop)
         return True
 

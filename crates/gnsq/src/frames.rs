@@ -139,8 +139,9 @@ impl FrameClient {
     }
 
     /// Waits for the connection's end, and tells why it ended.
-    pub async fn closed(&self) -> Error {
-        self.connection.ended().await
+    pub fn closed(&self) -> impl Future<Output = Error> + Send + use<> {
+        let connection = self.connection.clone();
+        async move { connection.ended().await }
     }
 
     /// Whether the connection is there.

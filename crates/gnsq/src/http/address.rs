@@ -96,6 +96,12 @@ impl BaseUrl {
         self.url.domain()
     }
 
+    /// An IPv6 address without its brackets.
+    pub(super) fn host_and_port(&self) -> (String, u16) {
+        let host = self.url.host_str().unwrap_or_default();
+        (host.trim_matches(['[', ']']).to_owned(), self.port())
+    }
+
     pub(super) fn port(&self) -> u16 {
         self.url.port_or_known_default().expect("http and https have default ports")
     }

@@ -12,6 +12,8 @@ use super::HttpError;
 pub(super) struct Answer {
     pub(super) url: String,
     pub(super) status: u16,
+    /// If it is text.
+    pub(super) content_type: Option<String>,
     pub(super) body: Bytes,
 }
 
@@ -110,7 +112,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer { url: "http://a/".into(), status, body: body.to_owned().into() }
+        Answer { url: "http://a/".into(), status, content_type: None, body: body.to_owned().into() }
     }
 
     #[test]
@@ -153,7 +155,7 @@ mod tests {
 
     #[test]
     fn text_that_is_not_utf_8_is_told() {
-        let answer = Answer { url: String::new(), status: 200, body: Bytes::from_static(b"a\xff") };
+        let answer = Answer { url: String::new(), status: 200, content_type: None, body: Bytes::from_static(b"a\xff") };
         assert!(matches!(answer.text(), Err(HttpError::UnexpectedBody { .. })));
     }
 }

@@ -11,6 +11,8 @@ use super::HttpError;
 use super::address::BaseUrl;
 use super::tls::TlsOptions;
 use super::transport::{Settings, Transport};
+#[cfg(feature = "tls")]
+use crate::tls::TlsConfig;
 
 /// Sets up an [`NsqdHttpClient`](super::NsqdHttpClient) or a [`LookupdClient`](super::LookupdClient); made by their
 /// `builder`.
@@ -125,6 +127,15 @@ impl<C: HttpClient> HttpClientBuilder<C> {
         self
     }
 
+    /// How https is spoken and who must be at its other end, as for connections to nsqd; nothing else that was said
+    /// of certificates counts then. [`TlsConfig::server_name`] has to be a name: the server is asked for by it. Without
+    /// https it changes nothing.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.tls.set_whole(tls);
+        self
+    }
+
     /// The client. Nothing is connected yet.
     ///
     /// # Errors
@@ -142,6 +153,7 @@ impl<C: HttpClient> HttpClientBuilder<C> {
             }
             None => None,
         };
+        let tls = self.tls.prepare(&base)?;
         let settings = Settings {
             connect_timeout: self.connect_timeout,
             request_timeout: self.request_timeout,
@@ -149,7 +161,8 @@ impl<C: HttpClient> HttpClientBuilder<C> {
             authorization,
             max_response_size: self.max_response_size,
             pinned: self.pinned.map(|ip| SocketAddr::new(ip, base.port())),
-            tls: self.tls.client_config(&base)?,
+            server_name: tls.server_name,
+            tls: tls.config,
         };
         Transport::new(base, settings).map(C::over)
     }

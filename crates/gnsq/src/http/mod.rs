@@ -25,6 +25,7 @@ mod builder;
 mod error;
 mod lookupd;
 mod nsqd;
+mod raw;
 mod tls;
 mod transport;
 mod types;
@@ -33,6 +34,7 @@ pub use builder::HttpClientBuilder;
 pub use error::HttpError;
 pub use lookupd::LookupdClient;
 pub use nsqd::{LogLevel, NsqdHttpClient, StatsOptions};
+pub use raw::{RawAnswer, RawClient};
 pub use types::{
     ChannelStats, ClientState, ClientStats, Latency, Lookup, LookupdInfo, MemoryStats, Node, NodeTopic, NsqdInfo,
     Percentile, Producer, PublishCount, Registration, Stats, TopicStats,

@@ -1,9 +1,18 @@
 //! How the server's identity is checked, and the client's shown.
 
+#[cfg(feature = "tls")]
+use std::sync::Arc;
+
 use rustls::ClientConfig;
+#[cfg(feature = "tls")]
+use rustls::pki_types::ServerName;
 
 use super::HttpError;
 use super::address::BaseUrl;
+#[cfg(feature = "tls")]
+use crate::error::Error;
+#[cfg(feature = "tls")]
+use crate::tls::TlsConfig;
 use crate::tls::{Fault, PROTOCOL_VERSIONS, Trust, client_config};
 
 /// What the user said about certificates, not yet read.
@@ -12,6 +21,15 @@ pub(super) struct TlsOptions {
     ca_certificates: Option<Vec<u8>>,
     client_certificate: Option<(Vec<u8>, Vec<u8>)>,
     accept_invalid: bool,
+    /// All of it in the words of connections to nsqd.
+    #[cfg(feature = "tls")]
+    whole: Option<TlsConfig>,
+}
+
+/// Options that were found usable.
+pub(super) struct Prepared {
+    pub(super) config: ClientConfig,
+    pub(super) server_name: Option<String>,
 }
 
 impl TlsOptions {
@@ -29,7 +47,22 @@ impl TlsOptions {
         self.accept_invalid = accept;
     }
 
-    pub(super) fn client_config(&self, base: &BaseUrl) -> Result<ClientConfig, HttpError> {
+    #[cfg(feature = "tls")]
+    pub(super) fn set_whole(&mut self, tls: TlsConfig) {
+        self.whole = Some(tls);
+    }
+
+    pub(super) fn prepare(&self, base: &BaseUrl) -> Result<Prepared, HttpError> {
+        #[cfg(feature = "tls")]
+        let whole = self.whole.as_ref().filter(|_| base.is_https());
+        #[cfg(feature = "tls")]
+        if let Some(tls) = whole {
+            return prepare_whole(tls);
+        }
+        Ok(Prepared { config: self.client_config(base)?, server_name: None })
+    }
+
+    fn client_config(&self, base: &BaseUrl) -> Result<ClientConfig, HttpError> {
         let trust = match &self.ca_certificates {
             _ if self.accept_invalid => Trust::Anyone,
             Some(pem) => Trust::These(pem),
@@ -50,10 +83,32 @@ impl TlsOptions {
                  anybody on the way can read and change everything"
             );
         }
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = ALPN_PROTOCOLS.map(Vec::from).to_vec();
         Ok(config)
     }
 }
+
+#[cfg(feature = "tls")]
+fn prepare_whole(tls: &TlsConfig) -> Result<Prepared, HttpError> {
+    let invalid = |option, reason| HttpError::InvalidOption { option, reason };
+    let prepared = tls.prepare().map_err(|error| match error {
+        Error::Option { option, reason } => invalid(option, reason),
+        other => invalid("tls", other.to_string()),
+    })?;
+    let server_name = match prepared.server_name {
+        None => None,
+        Some(ServerName::DnsName(name)) => Some(name.as_ref().to_owned()),
+        Some(_) => {
+            let reason = "over https the server is asked for by it: it has to be a name, not an IP address";
+            return Err(invalid("tls.server_name", reason.to_owned()));
+        }
+    };
+    let mut config = Arc::unwrap_or_clone(prepared.config);
+    config.alpn_protocols = ALPN_PROTOCOLS.map(Vec::from).to_vec();
+    Ok(Prepared { config, server_name })
+}
+
+const ALPN_PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
 
 #[cfg(test)]
 mod tests {

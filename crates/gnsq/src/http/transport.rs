@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, Url, redirect};
+use tokio::net::lookup_host;
 
 use super::HttpError;
 use super::address::BaseUrl;
@@ -34,6 +36,8 @@ pub(super) struct Settings {
     pub(super) max_response_size: usize,
     /// The one address to use of those that the host has. Its port is not used.
     pub(super) pinned: Option<SocketAddr>,
+    /// The name by which the server is asked for and known, where it isn't that of its address.
+    pub(super) server_name: Option<String>,
     pub(super) tls: rustls::ClientConfig,
 }
 
@@ -53,9 +57,11 @@ impl Transport {
             // NSQ servers are internal, and a redirect would turn a publish into a GET, elsewhere.
             .no_proxy()
             .redirect(redirect::Policy::none());
-        let builder = match (base.domain(), settings.pinned) {
-            (Some(domain), Some(address)) => builder.resolve(domain, address),
-            _ => builder,
+        let builder = match (base.domain(), settings.pinned, &settings.server_name) {
+            (Some(_), Some(address), Some(name)) => builder.resolve(name, address),
+            (Some(domain), Some(address), None) => builder.resolve(domain, address),
+            (_, _, Some(_)) => builder.dns_resolver(Elsewhere(base.host_and_port())),
+            (_, _, None) => builder,
         };
         let builder = builder.tls_backend_preconfigured(settings.tls.clone());
         let http = builder
@@ -86,10 +92,13 @@ impl Transport {
 
     /// The answer of the endpoint at `path`, whatever it is.
     pub(super) async fn get_path(&self, path: &str, query: &[(&str, &str)]) -> Result<Bytes, HttpError> {
+        Ok(self.path(Method::GET, path, query).send().await?.body)
+    }
+
+    pub(super) fn path(&self, method: Method, path: &str, query: &[(&str, &str)]) -> Request<'_> {
         let segments: Vec<_> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-        let request = self.get(&segments);
-        let request = query.iter().fold(request, |request, (key, value)| request.query(key, value));
-        Ok(request.send().await?.body)
+        let request = self.request(method, &segments);
+        query.iter().fold(request, |request, (key, value)| request.query(key, value))
     }
 
     fn request(&self, method: Method, segments: &[&str]) -> Request<'_> {
@@ -107,6 +116,19 @@ impl fmt::Debug for Transport {
             .field("max_response_size", max_response_size)
             .field("resolved_to", &pinned.map(|address| address.ip()))
             .finish_non_exhaustive()
+    }
+}
+
+/// Finds this host, by whatever name it is asked for.
+struct Elsewhere((String, u16));
+
+impl Resolve for Elsewhere {
+    fn resolve(&self, _: Name) -> Resolving {
+        let host_and_port = self.0.clone();
+        Box::pin(async move {
+            let found: Vec<_> = lookup_host(host_and_port).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
     }
 }
 
@@ -131,17 +153,28 @@ impl Request<'_> {
 
     /// Sends it and reads the whole answer, which tells of success.
     pub(super) async fn send(self) -> Result<Answer, HttpError> {
+        self.send_raw().await?.succeeded()
+    }
+
+    /// Sends it and reads the whole answer, whatever it tells.
+    pub(super) async fn send_raw(self) -> Result<Answer, HttpError> {
         let Self { transport, method, mut url, body } = self;
         let text = url.to_string();
         // Behind what is shown.
         transport.base.add_query(&mut url);
         let settings = &transport.settings;
+        if let Some(name) = &settings.server_name {
+            // Found to be a name when the client was built.
+            let _ = url.set_host(Some(name));
+        }
         let result = transport.http.request(method, url).body(body).send().await;
         let response = result.map_err(|error| failure(error, &text, settings))?;
         let status = response.status().as_u16();
         tracing::trace!(url = text, status, "answer");
+        let content_type =
+            response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = read(response, &text, settings).await?;
-        Answer { url: text, status, body }.succeeded()
+        Ok(Answer { url: text, status, content_type, body })
     }
 }
 

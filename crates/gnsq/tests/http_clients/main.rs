@@ -7,6 +7,7 @@ mod failures;
 mod lookupd;
 mod nsqd;
 mod options;
+mod raw;
 
 use gnsq::{ChannelName, HttpError, TopicName};
 

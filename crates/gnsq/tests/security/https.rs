@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gnsq::http::{HttpClientBuilder, HttpError, LookupdClient, NsqdHttpClient};
-use gnsq::{Consumer, Producer, TopicName};
+use gnsq::{Consumer, Producer, TlsVersion, TopicName};
 use rustls::version::{TLS12, TLS13};
 
 use super::certificates::{Authority, Identity};
@@ -17,6 +17,7 @@ with_both! {
     an_nsqd_is_spoken_to_by_https,
     an_nsqd_that_is_not_trusted_is_told_nothing,
     an_nsqd_that_wants_a_certificate_gets_one,
+    https_takes_the_options_of_connections,
     an_nsqlookupd_is_spoken_to_by_https,
     an_nsqlookupd_that_is_not_trusted_is_told_nothing,
     nsqds_are_found_by_https,
@@ -128,6 +129,24 @@ async fn an_nsqd_that_wants_a_certificate_gets_one(kind: Kind) {
     within(showing(authority.client("billing")).ping()).await.unwrap();
     refusal(within(builder().build().unwrap().ping()).await);
     refusal(within(showing(Authority::new().client("stranger")).ping()).await);
+}
+
+async fn https_takes_the_options_of_connections(kind: Kind) {
+    let authority = Authority::new();
+    let nsqd = kind.tls_nsqd(&authority.server("nsqd.example")).client_certificate_of(&authority).start().await;
+    let client = authority.client("billing");
+    let tls = trusting(&authority).client_certificate_pem(client.certificate).client_key_pem(client.key);
+    let named = tls.clone().server_name("nsqd.example").min_version(TlsVersion::Tls13);
+    for host in [LOCALHOST, "localhost"] {
+        let address = format!("https://{host}:{}", nsqd.https_address().port());
+        within(nsqd_client(&address).tls(named.clone()).build().unwrap().ping()).await.unwrap();
+        let text = refusal(within(nsqd_client(&address).tls(tls.clone()).build().unwrap().ping()).await);
+        assert!(text.contains(host), "{text}");
+    }
+    let error = nsqd_client("https://host").tls(tls.clone().server_name(LOCALHOST)).build().unwrap_err();
+    assert!(matches!(error, HttpError::InvalidOption { option: "tls.server_name", .. }), "{error}");
+    let error = nsqd_client("https://host").tls(tls.ca_certificate_file("/no/ca.pem")).build().unwrap_err();
+    assert!(error.to_string().contains("/no/ca.pem"), "{error}");
 }
 
 async fn an_nsqlookupd_is_spoken_to_by_https(kind: Kind) {
