@@ -61,6 +61,9 @@ class Consumer:
     :param connection_options: as of :class:`gnsq.NsqdTCPClient`
     """
 
+    #: Whether a lone receiver may be called in the stead of `_dispatch`.
+    _calls_directly = True
+
     def __init__(
         self,
         topic: str,
@@ -101,6 +104,7 @@ class Consumer:
         self.max_backoff_duration = max_backoff_duration
         self.backoff_on_requeue = backoff_on_requeue
         self._max_in_flight = max_in_flight
+        self._connection_options = connection_options
         self._options = _options.parse(connection_options)
 
         answers = self._answers = _core.Answers(self._finished, self._requeued)
@@ -250,8 +254,8 @@ class Consumer:
 
     @property
     def is_starved(self) -> bool:
-        """Whether some nsqd has nearly as many messages unanswered as it may have: what waits for more should be worked
-        on now."""
+        """Whether handlers have nearly as many messages of some nsqd as it may have unanswered, and no other waits for
+        them: what waits for more should be worked on now."""
         return self._native is not None and self._native.is_starved()
 
     @property
@@ -332,9 +336,8 @@ class Consumer:
 
     # Handling
 
-    def handle_message(self, message: Message) -> None:
-        """Sends :attr:`on_message`. Whoever overrides it sees each message first; what it raises counts as the
-        handler's failure."""
+    def _dispatch(self, message: Message) -> None:
+        """Hands a message to its handlers."""
         self._on_message.send(self, message=message)
 
     def _handle(self, messages: _core.Messages) -> None:
@@ -343,11 +346,11 @@ class Consumer:
         version = signal.version
         message: Message | None = None
         try:
-            receiver = signal.sole() if self._is_plain() else None
+            receiver = signal.sole() if self._calls_directly else None
             turn = messages.turn(self.max_tries)
             if receiver is None:
                 for message in turn:
-                    self.handle_message(message)
+                    self._dispatch(message)
             else:
                 for message in turn:
                     receiver(self, message=message)
@@ -363,10 +366,6 @@ class Consumer:
                 _give_back(message)
             raise
         self._after_turn(messages)
-
-    def _is_plain(self) -> bool:
-        """Whether a message needs no more than a call of its receiver."""
-        return type(self).handle_message is Consumer.handle_message
 
     def _after_turn(self, messages: _core.Messages) -> None:
         late = messages.take_late()
