@@ -19,8 +19,8 @@ __all__ = ["Reader"]
 class Reader(Consumer):
     """A :class:`gnsq.Consumer` with more options. Deprecated: use that, and a :class:`gnsq.Producer` to publish.
 
-    :param async: given as ``**{"async": True}`` or ``is_async=True``: every message is answered by the program, since its
-        handler returns before the work is done
+    :param async: given as ``**{"async": True}`` or ``is_async=True``: every message is answered by the program, since
+        its handler returns before the work is done
     :param max_concurrency: how many handlers run at once, whatever nsqd their messages come from; -1: as many as this
         machine has CPUs; 0: one for each nsqd
     """

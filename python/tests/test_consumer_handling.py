@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from typing import Any, Callable
 
 import pytest
-from gnsq.consumer import Consumer
-from gnsq.errors import NSQException, NSQRequeueMessage
 from support.servers import Nsqd
 from support.waiting import eventually, pause
+
+from gnsq.consumer import Consumer
+from gnsq.errors import NSQException, NSQRequeueMessage
 
 
 @contextmanager
