@@ -63,19 +63,23 @@ def test_who_breaks_out_gives_the_one_in_hand_back_and_may_go_on(nsqd: Nsqd, top
 
 def test_one_that_was_tried_too_often_is_given_up(nsqd: Nsqd, topic: str) -> None:
     given_up: list[Any] = []
+
+    def give_up(_: Consumer, message: Any) -> None:
+        given_up.append((message.body, message.attempts))
+        nsqd.publish(topic, b"good")
+
     consumer = Consumer(topic, "ch", nsqd.tcp_address, max_tries=1)
-    consumer.on_giving_up.connect(lambda _, message: given_up.append(message.body), weak=False)
+    consumer.on_giving_up.connect(give_up)
     nsqd.publish(topic, b"bad")
     for message in consumer.messages():
         if message.body == b"good":
             message.finish()
             break
         message.requeue(backoff=False)
-        nsqd.publish(topic, b"good")
     consumer.close()
     consumer.join(30)
-    assert given_up == [b"bad"]
-    assert is_done(nsqd, topic, 2)
+    assert given_up == [(b"bad", 2)]
+    eventually(lambda: is_done(nsqd, topic, 2))
 
 
 def test_an_async_one_is_left_alone(nsqd: Nsqd, topic: str) -> None:
