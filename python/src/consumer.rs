@@ -171,6 +171,14 @@ impl Consumer {
         Ok(())
     }
 
+    /// Closes without waiting for messages in hand: they go back.
+    fn hurry(&self) -> PyResult<()> {
+        let client = self.client.get()?;
+        client.stop();
+        client.handle.hurry_shutdown();
+        Ok(())
+    }
+
     /// Consumes from this nsqd, too.
     fn add_nsqd(&self, address: &str) -> PyResult<()> {
         self.client.get()?.handle.add_nsqd(address).map_err(|error| Failure::from(error).into())
