@@ -2,6 +2,7 @@
 
 from . import errors, protocol, states
 from .nsqd import NsqdTCPClient
+from .producer import Producer
 from .version import __version__
 
-__all__ = ["NsqdTCPClient", "__version__", "errors", "protocol", "states"]
+__all__ = ["NsqdTCPClient", "Producer", "__version__", "errors", "protocol", "states"]

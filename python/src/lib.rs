@@ -5,6 +5,7 @@
 //! never called from here.
 
 mod answers;
+mod body;
 mod consumer;
 mod errors;
 mod events;
@@ -17,9 +18,12 @@ mod operation;
 mod options;
 mod parker;
 mod process;
+mod producer;
+mod publish;
 mod runtime;
 mod server;
 mod server_options;
+mod submissions;
 mod tcp_client;
 mod wake;
 
@@ -50,6 +54,10 @@ mod _core {
     use crate::parker::release_threads;
     #[pymodule_export]
     use crate::process::after_fork_in_child;
+    #[pymodule_export]
+    use crate::producer::{Producer, Room};
+    #[pymodule_export]
+    use crate::publish::Publish;
     #[pymodule_export]
     use crate::server::{ManualClock, NsqdServer, NsqlookupdServer};
     #[pymodule_export]

@@ -37,7 +37,28 @@ impl Waiter {
     pub(crate) fn tell(self) {
         match self {
             Self::Thread(parker) => parker.wake(),
-            Self::Mailbox(told, token) => told.tell(token),
+            Self::Mailbox(told, token) => told.tell(&[token]),
+        }
+    }
+
+    /// Tells all of them, each mailbox with one wake-up as far as its waiters come one after the other.
+    pub(crate) fn tell_all(waiters: impl IntoIterator<Item = Self>) {
+        let mut run: Option<(Arc<Told>, Vec<usize>)> = None;
+        for waiter in waiters {
+            match (waiter, &mut run) {
+                (Self::Mailbox(told, token), Some((latest, tokens))) if Arc::ptr_eq(&told, latest) => {
+                    tokens.push(token);
+                }
+                (Self::Mailbox(told, token), _) => {
+                    if let Some((told, tokens)) = run.replace((told, vec![token])) {
+                        told.tell(&tokens);
+                    }
+                }
+                (Self::Thread(parker), _) => parker.wake(),
+            }
+        }
+        if let Some((told, tokens)) = run {
+            told.tell(&tokens);
         }
     }
 
@@ -48,10 +69,11 @@ impl Waiter {
 }
 
 impl Told {
-    fn tell(&self, token: usize) {
+    fn tell(&self, tokens: &[usize]) {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        ready.tokens.push(token);
-        if ready.tokens.len() > 1 {
+        let was_empty = ready.tokens.is_empty();
+        ready.tokens.extend_from_slice(tokens);
+        if !was_empty {
             return;
         }
         match ready.waiting.take() {

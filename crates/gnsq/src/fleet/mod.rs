@@ -135,6 +135,7 @@ impl<S: Session> Fleet<S> {
     fn supervise(&mut self, purpose: S::Purpose, address: Address, fixed: bool) {
         let key = (purpose, address);
         if let Some(member) = self.members.get_mut(&key) {
+            // One that was found may be named later.
             member.fixed |= fixed;
             return;
         }

@@ -297,6 +297,9 @@ impl ProducerBuilder {
 /// The producer's own task: connects to the nsqds that are found, and gives those up that have vanished.
 async fn keep(mut fleet: Fleet<Pool>, pool: Arc<Pool>) {
     while pool.stop.run_until_cancelled(pool.attention.notified()).await.is_some() {
+        for address in pool.take_added() {
+            fleet.add((), address);
+        }
         #[cfg(feature = "http")]
         if let Some(found) = pool.take_found() {
             fleet.follow(&found.into_iter().map(|address| ((), address)).collect());

@@ -1,7 +1,8 @@
 //! The nsqds of a producer, and which of them is next.
 
 #[cfg(feature = "http")]
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use gnsq_proto::TopicName;
@@ -19,6 +20,8 @@ use crate::fleet::Nsqd;
 pub(super) struct Members {
     /// Those named, in the order given, then those found, by address.
     list: Vec<Member>,
+    /// Those named that there was no attempt to connect to.
+    untried: BTreeSet<Address>,
     /// Where the next turn begins.
     next: usize,
     /// Messages confirmed on connections that have ended.
@@ -47,6 +50,7 @@ impl Members {
             }
         }
         Self {
+            untried: list.iter().map(|member| member.address.clone()).collect(),
             list,
             next: 0,
             published: 0,
@@ -109,6 +113,7 @@ impl Members {
 
     pub(super) fn up(&mut self, connection: &Handle) {
         let address = connection.address();
+        self.untried.remove(address);
         if self.list.iter().all(|member| member.address != *address) {
             // It vanished while it was being connected to; when it ends, that is noticed.
             let mut member = Member::new(address.clone(), false, self.breaker_failures);
@@ -131,7 +136,36 @@ impl Members {
         self.failed(cause);
     }
 
-    pub(super) fn failed(&mut self, cause: &Error) {
+    /// An attempt to connect has failed. Returns whether it was the first at this nsqd.
+    pub(super) fn attempt_failed(&mut self, address: &Address, cause: &Error) -> bool {
+        self.failed(cause);
+        self.untried.remove(address)
+    }
+
+    /// Whether there was an attempt at each that was named.
+    pub(super) fn all_tried(&self) -> bool {
+        self.untried.is_empty()
+    }
+
+    /// One more was named by the user. Returns whether it wasn't yet.
+    pub(super) fn name(&mut self, address: &Address) -> bool {
+        let known = self.list.iter().position(|member| member.address == *address);
+        // Among those that are found it would be looked for by its address.
+        let mut member = match known {
+            Some(index) if self.list[index].named => return false,
+            Some(index) => self.list.remove(index),
+            None => Member::new(address.clone(), true, self.breaker_failures),
+        };
+        member.named = true;
+        if member.live().is_none() {
+            self.untried.insert(address.clone());
+        }
+        let at = self.list.partition_point(|other| other.named);
+        self.list.insert(at, member);
+        true
+    }
+
+    fn failed(&mut self, cause: &Error) {
         self.last_failure = Some(cause.clone());
     }
 

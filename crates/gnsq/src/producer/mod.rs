@@ -26,6 +26,9 @@ use self::parking::Pending;
 use self::pool::Pool;
 pub use self::report::{CloseReport, NsqdStats, ProducerStats, Undelivered};
 pub use self::routing::Routing;
+use crate::address::Address;
+#[cfg(doc)]
+use crate::config::ConnectionConfig;
 use crate::connection::publish::{messages, topic};
 use crate::connection::{Failure, Handle, Op, Publish, Undone};
 use crate::error::{Error, Result};
@@ -169,6 +172,25 @@ impl Producer {
         self.pool.ready(TimeLimit::new(Instant::now(), self.pool.settings.publish_timeout)).await
     }
 
+    /// Waits until each nsqd that was named has been connected to, or an attempt to do so has failed. For how long, the
+    /// [options](ConnectionConfig::connect_timeout) of the connections say.
+    pub async fn attempted(&self) {
+        self.pool.attempted().await;
+    }
+
+    /// Connects to one more nsqd, as if the [builder](ProducerBuilder::nsqd) had named it. One that is known already is not
+    /// connected to twice.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Address`] for what is no address; [`Error::Closed`].
+    pub fn add_nsqd<A>(&self, address: A) -> Result<()>
+    where
+        A: TryInto<Address, Error: Into<Error>>,
+    {
+        self.pool.add(address.try_into().map_err(Into::into)?)
+    }
+
     /// Waits until every publish that was begun before the call has its outcome, also those whose futures were dropped.
     /// It says nothing of what the outcomes are.
     ///
@@ -198,6 +220,16 @@ impl Producer {
     /// How many publishes have been given room and have no outcome yet.
     pub fn outstanding(&self) -> usize {
         self.pool.budget.outstanding()
+    }
+
+    /// Whether any nsqd is connected. Costs less than to count [them](Self::connections).
+    pub fn is_connected(&self) -> bool {
+        self.pool.is_connected.load(Ordering::Acquire)
+    }
+
+    /// Why the last attempt to connect failed, or the last connection ended, unless another has been made since.
+    pub fn last_failure(&self) -> Option<Error> {
+        self.pool.last_failure()
     }
 
     /// How many nsqds are connected.
@@ -264,12 +296,23 @@ impl Producer {
         if pool.is_closed() {
             return Err(Error::Closed);
         }
-        let limit = TimeLimit::new(now, options.timeout.unwrap_or(pool.settings.publish_timeout));
-        let permit = pool.budget.begin();
+        let timeout = options.timeout.unwrap_or(pool.settings.publish_timeout);
+        let mut limit = TimeLimit::new(now, options.connection_timeout.unwrap_or(timeout));
+        let mut when_disconnected = match options.connection_timeout {
+            None => pool.settings.when_disconnected,
+            Some(Duration::ZERO) => WhenDisconnected::FailFast,
+            Some(_) => WhenDisconnected::Wait,
+        };
+        let (permit, key) = (pool.budget.begin(), options.key);
         let mut shares = true;
-        let mut pending = pool.admit(Pending { command, permit, size, limit, key: options.key }).await?;
+        let mut pending = pool.admit(Pending { command, permit, size, limit, when_disconnected, key }).await?;
+        let mut is_first = options.connection_timeout.is_some();
         loop {
             let (connection, Pending { command, permit, .. }) = pool.connection(pending, now).await?;
+            if std::mem::take(&mut is_first) {
+                limit = TimeLimit::new(Instant::now(), timeout);
+                when_disconnected = WhenDisconnected::FailFast;
+            }
             let (publish, outcome) = Publish::new(command, shares, limit, Some(permit));
             let undone = match connection.push(Op::Publish(publish)) {
                 Ok(()) => match outcome.await {
@@ -297,7 +340,7 @@ impl Producer {
             if error.outcome_unknown() {
                 *unknown = Some(error);
             }
-            pending = Pending { command, permit, size, limit, key: options.key };
+            pending = Pending { command, permit, size, limit, when_disconnected, key };
         }
     }
 

@@ -26,6 +26,7 @@ pub struct PublishOptions {
     pub(super) key: Option<u64>,
     pub(super) delay: Option<Duration>,
     pub(super) timeout: Option<Duration>,
+    pub(super) connection_timeout: Option<Duration>,
 }
 
 impl PublishOptions {
@@ -54,6 +55,15 @@ impl PublishOptions {
         self
     }
 
+    /// How long the publish may wait for room and a connection, apart from its [`timeout`](Self::timeout), which begins
+    /// when it has them; 0: not at all. One that was with an nsqd, surely was not carried out and finds no other connected
+    /// fails then: it doesn't wait again. More than 100 days are as good as for ever. Default: both count in one, and
+    /// [`WhenDisconnected`](crate::WhenDisconnected) says what happens.
+    pub fn connection_timeout(mut self, timeout: Duration) -> Self {
+        self.connection_timeout = Some(timeout.min(FOR_EVER));
+        self
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         match self.timeout {
             Some(timeout) if timeout.is_zero() || timeout > LONGEST => {
@@ -63,6 +73,9 @@ impl PublishOptions {
         }
     }
 }
+
+/// Longer than a program waits.
+const FOR_EVER: Duration = Duration::from_secs(100 * 24 * 60 * 60);
 
 /// Keeps sums of times from overflowing.
 pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

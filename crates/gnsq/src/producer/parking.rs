@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gnsq_proto::Command;
 
+use super::builder::WhenDisconnected;
 use crate::budget::Permit;
 use crate::connection::publish::messages;
 use crate::time_limit::TimeLimit;
@@ -18,6 +19,8 @@ pub(super) struct Pending {
     /// What it counts in bytes.
     pub(super) size: usize,
     pub(super) limit: TimeLimit,
+    /// What it does while no nsqd is connected.
+    pub(super) when_disconnected: WhenDisconnected,
     /// The hash of its key.
     pub(super) key: Option<u64>,
 }

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "http")]
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,10 @@ pub(super) struct Pool {
     pub(super) attention: Notify,
     parking: Parking,
     members: Mutex<Members>,
+    /// Whether any connection is in use.
+    pub(super) is_connected: AtomicBool,
+    /// Named since the start, and not connected to yet.
+    added: Mutex<Vec<Address>>,
     /// What nsqlookupds know, if nobody has looked at it.
     #[cfg(feature = "http")]
     found: Mutex<Option<BTreeSet<Address>>>,
@@ -64,6 +68,8 @@ impl Pool {
         let Settings { routing, stall_timeout, breaker_failures, .. } = settings;
         Self {
             members: Mutex::new(Members::new(addresses, routing, stall_timeout, breaker_failures)),
+            is_connected: AtomicBool::new(false),
+            added: Mutex::default(),
             #[cfg(feature = "http")]
             found: Mutex::default(),
             budget: Budget::new(settings.max_outstanding, settings.max_outstanding_bytes),
@@ -97,7 +103,7 @@ impl Pool {
         }
         let (size, limit) = (pending.size, pending.limit);
         if self.len() == 0 {
-            match self.settings.when_disconnected {
+            match pending.when_disconnected {
                 WhenDisconnected::FailFast => return Err(self.no_connections(Duration::ZERO)),
                 WhenDisconnected::Buffer { messages, bytes } => {
                     if !self.parking.has_room(&pending, Bound { messages, bytes }) {
@@ -128,7 +134,7 @@ impl Pool {
         if let Some(connection) = self.pick(&pending, now) {
             return Ok((connection, pending));
         }
-        let bound = match self.settings.when_disconnected {
+        let bound = match pending.when_disconnected {
             WhenDisconnected::FailFast => return Err(self.no_connections(Duration::ZERO)),
             WhenDisconnected::Buffer { messages, bytes } => Some(Bound { messages, bytes }),
             WhenDisconnected::Wait => None,
@@ -166,6 +172,34 @@ impl Pool {
                 return Err(self.no_connections(limit.after));
             }
         }
+    }
+
+    /// Waits until each nsqd that was named has been tried.
+    pub(super) async fn attempted(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.is_closed() || self.with_members(|members| members.all_tried()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Connects to one more.
+    pub(super) fn add(&self, address: Address) -> Result<()> {
+        if self.is_closed() {
+            return Err(Error::Closed);
+        }
+        if self.with_members(|members| members.name(&address)) {
+            self.added.lock().unwrap_or_else(PoisonError::into_inner).push(address);
+            self.attention.notify_one();
+        }
+        Ok(())
+    }
+
+    /// What was named since the last call.
+    pub(super) fn take_added(&self) -> Vec<Address> {
+        std::mem::take(&mut self.added.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Keeps what can't be published any more for the report of the close.
@@ -223,6 +257,10 @@ impl Pool {
         self.with_members(|members| members.pick(topic, pending.key, now))
     }
 
+    pub(super) fn last_failure(&self) -> Option<Error> {
+        self.with_members(|members| members.last_failure()).map(|failure| *failure)
+    }
+
     fn no_connections(&self, after: Duration) -> Error {
         Error::NoConnections { after, last: self.with_members(|members| members.last_failure()) }
     }
@@ -263,17 +301,25 @@ impl Session for Pool {
     }
 
     fn up(&self, connection: &Handle) {
-        self.with_members(|members| members.up(connection));
+        self.with_members(|members| {
+            members.up(connection);
+            self.is_connected.store(true, Ordering::Release);
+        });
         self.changed.notify_waiters();
     }
 
     fn down(&self, connection: &Handle, cause: &Error) {
-        self.with_members(|members| members.down(connection, cause, Instant::now()));
+        self.with_members(|members| {
+            members.down(connection, cause, Instant::now());
+            self.is_connected.store(members.connected() > 0, Ordering::Release);
+        });
         self.attention.notify_one();
     }
 
-    fn failed(&self, _address: &Address, cause: &Error) {
-        self.with_members(|members| members.failed(cause));
+    fn failed(&self, address: &Address, cause: &Error) {
+        if self.with_members(|members| members.attempt_failed(address, cause)) {
+            self.changed.notify_waiters();
+        }
     }
 }
 

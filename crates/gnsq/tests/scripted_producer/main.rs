@@ -6,6 +6,7 @@ mod common;
 mod answers;
 mod batching;
 mod cancel;
+mod connecting;
 mod connections;
 mod ends;
 mod health;

@@ -1,0 +1,169 @@
+"""What all producers have, however they wait: where they publish to, their state, and what they tell."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+import weakref
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from . import _core, _lifecycle, _options
+from ._peer import Peer
+from ._signal import Signal
+from ._tell import tell
+from .errors import NSQException
+from .states import CLOSED, INIT, RUNNING
+from .util import normalize_nsqd_address, parse_nsqds
+
+logger = logging.getLogger("gnsq.producer")
+
+_NAMES = {INIT: "not started", RUNNING: "running", CLOSED: "closed"}
+
+
+class ProducerBase:
+    """A producer, but for what waits. Nothing here blocks."""
+
+    #: How many publishes may be without an answer at once: the next one waits. Set it before the start.
+    max_outstanding: int = 10_000
+
+    #: How many bytes of messages may be without an answer at once. Set it before the start.
+    max_outstanding_bytes: int = 64 * 1024 * 1024
+
+    #: nsqd's `--max-msg-size`: a larger message is refused here, since nsqd would close the connection. Set it before
+    #: the start.
+    max_msg_size: int = 1024 * 1024
+
+    #: nsqd's `--max-body-size`, for what is published with one `multipublish`. Set it before the start.
+    max_body_size: int = 5 * 1024 * 1024
+
+    def __init__(
+        self,
+        nsqd_tcp_addresses: str | Iterable[str] = (),
+        max_backoff_duration: float = 128,
+        **connection_options: Any,
+    ) -> None:
+        self.nsqd_tcp_addresses: set[str] = parse_nsqds(nsqd_tcp_addresses)
+        if not self.nsqd_tcp_addresses:
+            raise ValueError("name at least one nsqd: nsqd_tcp_addresses is empty")
+        self.max_backoff_duration = max_backoff_duration
+        self._options = _options.parse(connection_options)
+        self._state = INIT
+        self._native: _core.Producer | None = None
+        self._generation = _lifecycle.generation()
+        self._followed: set[str] = set()
+        self.on_response = self._signal("response", "Sent with `response` (bytes) when nsqd has answered a command.")
+        self.on_error = self._signal("error", "Sent with `error` (an exception) when nsqd has refused something.")
+        self.on_auth = self._signal(
+            "auth", "Sent with `conn` (the nsqd) and `response` (a dict) when nsqd has accepted the secret."
+        )
+        self.on_close = Signal("Sent once, when the producer has been closed.")
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has been started, and not closed."""
+        return self._state == RUNNING and self._generation == _lifecycle.generation()
+
+    def _open(self) -> bool:
+        """Makes the native producer, which connects; False when there is one already."""
+        if self._state == CLOSED:
+            raise NSQException("the producer is closed, and can't be started again: make a new one")
+        if self._state == RUNNING:
+            self._running().outstanding()
+            text = "the producer is running already: this start does nothing"
+            logger.warning(text)
+            warnings.warn(text, RuntimeWarning, stacklevel=3)
+            return False
+        self._native = _core.Producer(
+            sorted(self.nsqd_tcp_addresses),
+            self._options.native(),
+            max_backoff_duration=float(self.max_backoff_duration),
+            max_outstanding=self.max_outstanding,
+            max_outstanding_bytes=self.max_outstanding_bytes,
+            max_msg_size=self.max_msg_size,
+            max_body_size=self.max_body_size,
+            follow=sorted(self._followed),
+        )
+        self._generation = _lifecycle.generation()
+        self._state = RUNNING
+        _lifecycle.started(self)
+        return True
+
+    def _running(self) -> _core.Producer:
+        """The native producer.
+
+        :raises NSQException: when it isn't running
+        """
+        native = self._native
+        if native is None or self._state != RUNNING:
+            raise NSQException(
+                "the producer is closed" if self._state == CLOSED else "the producer is not running: start() it first"
+            )
+        return native
+
+    def _add(self, address: str, port: int) -> None:
+        """Adds an nsqd, to which a running producer begins to connect."""
+        host = f"[{address}]" if ":" in address and not address.startswith("[") else address
+        name = normalize_nsqd_address(f"{host}:{port}")
+        if self._state == CLOSED:
+            raise NSQException("the producer is closed")
+        if self._state == RUNNING:
+            self._running().add_nsqd(name)
+        self.nsqd_tcp_addresses.add(name)
+
+    def _signal(self, kind: str, doc: str) -> Signal:
+        # Weak, so that a producer that nobody has any more is gone at once.
+        return Signal(doc, on_connect=partial(_follow, weakref.ref(self), kind))
+
+    def _follow(self, kind: str) -> None:
+        """Somebody listens to a kind of event."""
+        if kind in self._followed:
+            return
+        self._followed.add(kind)
+        if self.is_running:
+            self._running().follow(kind)
+            self._listen()
+
+    def _listen(self) -> None:
+        """Has events delivered, from the first call on."""
+        raise NotImplementedError
+
+    def _deliver(self, event: tuple[Any, ...]) -> None:
+        """Tells the receivers of one event."""
+        kind, *rest = event
+        if kind == "response":
+            tell(self.on_response, self, response=rest[1])
+        elif kind == "error":
+            tell(self.on_error, self, error=rest[1])
+        elif kind == "auth":
+            tell(self.on_auth, self, conn=Peer(rest[0]), response=rest[1])
+
+    def _begin_exit(self) -> None:
+        if self.is_running and self._native is not None:
+            self._state = CLOSED
+            self._exit = self._native.close()
+
+    def _exited(self, timeout: float) -> None:
+        if self._exit is not None:
+            self._exit.wait(timeout)
+
+    _exit: _core.Operation | None = None
+
+    def __repr__(self) -> str:
+        nsqds = ", ".join(sorted(self.nsqd_tcp_addresses))
+        state = _NAMES[self._state]
+        if self.is_running and self._native is not None:
+            state += f", {len(self._native.connections())} connected, {self._native.outstanding()} outstanding"
+        elif self._state == RUNNING:
+            state = "of a parent process"
+        return f"<{type(self).__module__}.{type(self).__qualname__} {nsqds}: {state}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"a {type(self).__name__} has connections and can't be pickled: make one in each process")
+
+
+def _follow(producer: weakref.ref[ProducerBase], kind: str) -> None:
+    there = producer()
+    if there is not None:
+        there._follow(kind)
