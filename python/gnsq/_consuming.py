@@ -159,8 +159,8 @@ class ConsumerBase:
 
     @property
     def is_starved(self) -> bool:
-        """Whether some nsqd has nearly as many messages unanswered as it may have: what waits for more should be worked
-        on now."""
+        """Whether handlers have nearly as many messages of some nsqd as it may have unanswered, and no other waits for
+        them: what waits for more should be worked on now."""
         return self._native is not None and self._native.is_starved()
 
     @property

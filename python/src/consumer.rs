@@ -186,8 +186,10 @@ impl Consumer {
         Ok(())
     }
 
+    /// Whether handlers have nearly all that some nsqd sends before messages are answered, and nothing waits for them here.
     fn is_starved(&self) -> PyResult<bool> {
-        Ok(self.client.get()?.handle.is_starved())
+        let client = self.client.get()?;
+        Ok(client.handle.is_starved() && client.lines.are_empty())
     }
 
     fn total_ready(&self) -> PyResult<u32> {
@@ -348,6 +350,11 @@ impl Lines {
         let waiters = std::mem::take(&mut inner.waiters);
         drop(inner);
         waiters.into_iter().for_each(Waiter::tell);
+    }
+
+    /// Whether no message waits for a handler.
+    fn are_empty(&self) -> bool {
+        self.inner().open.iter().all(|open| open.queue.is_empty())
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -76,6 +76,7 @@ def test_each_command_is_sent_as_it_stands_in_one_write(
         ("publish", ("topic", None), TypeError),
         ("publish", ("topic", b"x", "soon"), TypeError),
         ("multipublish", ("topic", [b"x", 1]), TypeError),
+        ("multipublish", ("topic", "several"), TypeError),
         ("ready", ("many",), TypeError),
         ("ready", (-1,), ValueError),
         ("finish", (b"short",), ValueError),
