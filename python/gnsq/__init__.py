@@ -7,6 +7,7 @@ from .lookupd import Lookupd, LookupdClient
 from .message import Message
 from .nsqd import Nsqd, NsqdHTTPClient, NsqdTCPClient
 from .producer import Producer
+from .reader import Reader
 from .version import __version__
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "NsqdHTTPClient",
     "NsqdTCPClient",
     "Producer",
+    "Reader",
     "__version__",
     "errors",
     "protocol",

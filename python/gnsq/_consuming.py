@@ -68,14 +68,16 @@ class ConsumerBase:
         self._connection_options = connection_options
         self._options = _options.parse(connection_options)
 
-        answers = self._answers = _core.Answers(self._finished, self._requeued)
+        # Weak, since what is native is no part of what the collector sees.
+        me = weakref.ref(self)
+        answers = self._answers = _core.Answers(partial(_finished, me), partial(_requeued, me))
         self._on_message = Signal("A message has come.")
-        self._on_response = Signal("nsqd has answered.", on_connect=partial(_follow, weakref.ref(self), "response"))
-        self._on_error = Signal("nsqd has told of an error.", on_connect=partial(_follow, weakref.ref(self), "error"))
+        self._on_response = Signal("nsqd has answered.", on_connect=partial(_follow, me, "response"))
+        self._on_error = Signal("nsqd has told of an error.", on_connect=partial(_follow, me, "error"))
         self._on_finish = Signal("A message was finished.", on_connect=answers.listen)
         self._on_requeue = Signal("A message was requeued.", on_connect=answers.listen)
         self._on_giving_up = Signal("A message was attempted too often.")
-        self._on_auth = Signal("nsqd has accepted the secret.", on_connect=partial(_follow, weakref.ref(self), "auth"))
+        self._on_auth = Signal("nsqd has accepted the secret.", on_connect=partial(_follow, me, "auth"))
         self._on_exception = Signal("A handler has failed.")
         self._on_close = Signal("The consumer was closed.")
 
@@ -214,7 +216,7 @@ class ConsumerBase:
                 self.topic,
                 self.channel,
                 nsqds=sorted(self.nsqd_tcp_addresses),
-                lookupds=[lookupd.address for lookupd in self.lookupds],
+                lookupds=[lookupd._connections() for lookupd in self.lookupds],
                 options=self._options.native(),
                 answers=self._answers,
                 follow=sorted(self._followed),
@@ -292,6 +294,7 @@ class ConsumerBase:
         self._state = CLOSED
         if self._native is not None:
             self._native.close()
+            self._native.hurry()
 
     def _exited(self, timeout: float) -> object:
         return self._native is None or self._native.closed.wait(timeout)
@@ -336,11 +339,17 @@ class ConsumerBase:
         except NSQException as error:
             self.logger.warning("message %r could not be answered: %s", message.id, error)
 
-    def _finished(self, message: Message) -> None:
-        self._notify(self._on_finish, message_id=message.id)
 
-    def _requeued(self, message: Message, time_ms: int, backoff: bool) -> None:
-        self._notify(self._on_requeue, message_id=message.id, timeout=time_ms)
+def _finished(consumer: weakref.ref[ConsumerBase], message: Message) -> None:
+    alive = consumer()
+    if alive is not None:
+        alive._notify(alive.on_finish, message_id=message.id)
+
+
+def _requeued(consumer: weakref.ref[ConsumerBase], message: Message, time_ms: int, _backoff: bool) -> None:
+    alive = consumer()
+    if alive is not None:
+        alive._notify(alive.on_requeue, message_id=message.id, timeout=time_ms)
 
 
 def _follow(consumer: weakref.ref[ConsumerBase], kind: str) -> None:

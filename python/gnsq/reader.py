@@ -19,8 +19,8 @@ __all__ = ["Reader"]
 class Reader(Consumer):
     """A :class:`gnsq.Consumer` with more options. Deprecated: use that, and a :class:`gnsq.Producer` to publish.
 
-    :param async: given as ``**{"async": True}`` or ``is_async=True``: every message is answered by the program, since its
-        handler returns before the work is done
+    :param async: given as ``**{"async": True}`` or ``is_async=True``: every message is answered by the program, since
+        its handler returns before the work is done
     :param max_concurrency: how many handlers run at once, whatever nsqd their messages come from; -1: as many as this
         machine has CPUs; 0: one for each nsqd
     """
@@ -49,12 +49,17 @@ class Reader(Consumer):
         self._producer(random.choice(connected)).publish(topic, message)
 
     def _producer(self, nsqd: str) -> Producer:
-        with self._producers_lock:
-            producer = self._producers.get(nsqd)
-            if producer is None:
-                producer = self._producers[nsqd] = Producer(nsqd, **self._connection_options)
-                producer.start()
+        producer = self._producers.get(nsqd)
+        if producer is not None:
             return producer
+        made = Producer(nsqd, **self._connection_options)
+        made.start()
+        with self._producers_lock:
+            producer = self._producers.setdefault(nsqd, made)
+        if producer is not made:
+            # Someone else was faster.
+            made.close()
+        return producer
 
     def _dispatch(self, message: Message) -> None:
         if self.is_async:

@@ -14,6 +14,7 @@ use crate::answers::Answers;
 use crate::errors::Failure;
 use crate::events::{EventSender, Events, Room};
 use crate::gather::Gather;
+use crate::http::HttpClient;
 use crate::line::{Line, Queue};
 use crate::mailbox::{Mailbox, Waiter, deadline};
 use crate::operation::{Operation, Value};
@@ -82,7 +83,7 @@ impl Consumer {
         topic: &str,
         channel: &str,
         nsqds: Vec<String>,
-        lookupds: Vec<String>,
+        lookupds: Vec<PyRef<'_, HttpClient>>,
         options: &ConnectionOptions,
         answers: Py<Answers>,
         follow: Vec<String>,
@@ -113,7 +114,7 @@ impl Consumer {
                 .lookupd_poll_interval(seconds("lookupd_poll_interval", poll_interval)?)
                 .lookupd_poll_jitter(poll_jitter);
             for lookupd in &lookupds {
-                builder = builder.lookupd(lookupd.as_str());
+                builder = builder.lookupd_client(lookupd.lookupd()?);
             }
         }
         let consumer = py.detach(|| builder.build()).map_err(Failure::from)?;
@@ -167,6 +168,14 @@ impl Consumer {
     /// Begins to close: from here on no message is begun, and none that a handler returns from is finished.
     fn close(&self) -> PyResult<()> {
         self.client.get()?.stop();
+        Ok(())
+    }
+
+    /// Closes without waiting for messages in hand: they go back.
+    fn hurry(&self) -> PyResult<()> {
+        let client = self.client.get()?;
+        client.stop();
+        client.handle.hurry_shutdown();
         Ok(())
     }
 

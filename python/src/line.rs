@@ -292,7 +292,7 @@ impl Messages {
         };
         self.left -= 1;
         let attempts = i64::from(message.attempts());
-        let made = Message::arrived(py, message, Some(self.answers.clone_ref(py)), Some(queue.gather.clone()))?;
+        let made = Message::received(py, message, Some(self.answers.clone_ref(py)), Some(queue.gather.clone()))?;
         if self.max_tries > 0 && attempts > self.max_tries {
             self.exhausted = Some(made);
             return Ok(None);

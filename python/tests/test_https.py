@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any, Callable
 
 import pytest
 import trustme
+from support.scripted_http import scripted_http
 
 from gnsq import errors
 from gnsq._nsqd_http import NsqdHTTPClient
-from gnsq.lookupd import Lookupd
+from gnsq.consumer import Consumer
+from gnsq.lookupd import Lookupd, LookupdClient
 from gnsq.testing import Nsqd
 
 
@@ -120,3 +123,29 @@ def test_a_file_that_cannot_be_used_is_named(files: Files) -> None:
 def test_the_deprecated_lookupd_takes_them_too(https: Nsqd, files: Files) -> None:
     with pytest.warns(DeprecationWarning):
         assert Lookupd(https.https_address, ca_certs=files.authority).ping() == b"OK"
+
+
+def test_a_consumer_finds_nsqds_by_a_client_with_options_of_its_own(
+    files: Files, topic: str, eventually: Callable[..., object]
+) -> None:
+    with scripted_http(files.signed("127.0.0.1")) as lookups, Nsqd() as nsqd:
+        producer = {"broadcast_address": nsqd.host, "tcp_port": nsqd.tcp_port, "http_port": nsqd.http_port}
+        lookups.answers(json.dumps({"channels": [], "producers": [producer]}).encode())
+        lookupd: Any = LookupdClient.from_url(
+            f"{lookups.url}/?token=s3cret", useragent="shop", ca_certs=files.authority
+        )
+        consumer = Consumer(topic, "c", lookupd_http_addresses=lookupd)
+        assert consumer.lookupds == [lookupd]
+        bodies: list[bytes] = []
+
+        def handle(_: Consumer, message: Any) -> None:
+            bodies.append(message.body)
+
+        consumer.on_message.connect(handle)
+        NsqdHTTPClient.from_url(nsqd.http_address).publish(topic, b"tea")
+        consumer.start(block=False)
+        eventually(lambda: bodies == [b"tea"])
+        consumer.close()
+        consumer.join(30)
+        assert lookups.asked[0].headers["user-agent"] == "shop"
+        assert lookups.asked[0].line == f"GET /lookup?topic={topic}&token=s3cret HTTP/1.1"

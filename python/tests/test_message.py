@@ -8,6 +8,7 @@ import weakref
 from typing import Any
 
 import pytest
+
 from gnsq.errors import NSQException
 from gnsq.message import Message
 

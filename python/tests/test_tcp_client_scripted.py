@@ -391,7 +391,7 @@ def test_messages_are_answered_through_their_connection() -> None:
 def test_what_nobody_has_read_goes_back_and_what_is_in_hand_does_not(eventually: Callable[..., object]) -> None:
     def script(peer: Connection) -> None:
         peer.send(message_frame(1) + message_frame(2) + message_frame(3))
-        peer.expect(b"REQ %016d 0\nREQ %016d 0\n" % (2, 3))
+        peer.expect(b"RDY 0\nREQ %016d 0\nREQ %016d 0\n" % (2, 3))
         peer.expect_end()
 
     with scripted(script) as peer:

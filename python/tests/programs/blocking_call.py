@@ -12,19 +12,20 @@ mode.begin()
 import gnsq  # noqa: E402
 
 
+def again(call: Callable[[], object]) -> Callable[[], None]:
+    """The call again and again, until it blocks."""
+
+    def repeat() -> None:
+        while True:
+            call()
+
+    return repeat
+
+
 def of_a_producer(call: str, address: str, topic: str) -> Callable[[], Any]:
     """The call, with everything that comes before it done."""
     producer = gnsq.Producer(address)
     producer.start()
-
-    def again(publish: Callable[[], object]) -> Callable[[], None]:
-        def repeat() -> None:
-            # Until nsqd answers no more.
-            while True:
-                publish()
-
-        return repeat
-
     return {
         "publish": again(lambda: producer.publish(topic, b"x")),
         "multipublish": again(lambda: producer.multipublish(topic, [b"x"])),
@@ -41,7 +42,7 @@ def of_a_client(call: str, address: str, topic: str) -> Callable[[], Any]:
     client.connect()
     client.identify()
     client.subscribe(topic, "c")
-    return {"listen": client.listen, "read_response": client.read_response}[call]
+    return {"listen": client.listen, "read_response": again(client.read_response)}[call]
 
 
 def of_a_consumer(call: str, address: str, topic: str) -> Callable[[], Any]:

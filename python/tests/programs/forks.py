@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import gc
 import os
+import signal
 import sys
 from typing import Any, Callable
 
@@ -12,6 +13,7 @@ from support import mode
 from support.waiting import eventually
 
 mode.begin()
+faulthandler.register(signal.SIGALRM, chain=True)
 
 import gnsq  # noqa: E402
 from gnsq.errors import NSQException  # noqa: E402
@@ -30,7 +32,8 @@ def in_child(work: Callable[[], object]) -> int:
     """Runs it in a child, and gives that one's exit status."""
     pid = fork()
     if pid == 0:
-        faulthandler.dump_traceback_later(30, exit=True)
+        # Not forked along, unlike a thread that would watch the time.
+        signal.alarm(60)
         work()
         # The whole way out, with all that is done at the exit.
         sys.exit(0)

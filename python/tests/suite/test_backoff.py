@@ -20,7 +20,7 @@ def test_failures_make_it_back_off_and_a_success_ends_that(
 ) -> None:
     works: list[bool] = []
 
-    def handle(_consumer: Any, _message: Any) -> None:
+    def handle(_consumer: Any, message: Any) -> None:
         if not works:
             raise RuntimeError("not yet")
 
@@ -60,7 +60,7 @@ def test_a_requeue_without_backoff_slows_nothing(
 def test_a_consumer_that_backs_off_can_be_closed(
     producer: Any, consume: Make, topic: str, eventually: Eventually
 ) -> None:
-    def fail(_consumer: Any, _message: Any) -> None:
+    def fail(_consumer: Any, message: Any) -> None:
         raise RuntimeError("always")
 
     consumer = consume(fail, max_in_flight=1, max_backoff_duration=3600)

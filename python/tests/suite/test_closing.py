@@ -107,7 +107,7 @@ def test_a_closed_consumer_gives_nsqd_everything_back(
 def test_a_handler_may_close_its_consumer(
     make_consumer: Make, nsqd: Nsqd, topic: str, spawn: Callable[..., Any], eventually: Eventually
 ) -> None:
-    def handle(consumer: Any, _message: Any) -> None:
+    def handle(consumer: Any, message: Any) -> None:
         consumer.close()
 
     consumer = make_consumer(handle)
@@ -143,7 +143,8 @@ def test_a_second_start_warns_and_changes_nothing(
     consumer = consume(seen)
     for client in (consumer, producer):
         caplog.clear()
-        client.start(**({"block": False} if client is consumer else {}))
+        with pytest.warns(RuntimeWarning):
+            client.start(**({"block": False} if client is consumer else {}))
         assert [record.levelname for record in caplog.records] == ["WARNING"]
     nsqd.publish(topic, b"x")
     eventually(lambda: seen.messages)

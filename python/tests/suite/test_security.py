@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from support import auth_server, certificates
+from support import auth, certificates
 from support.certificates import Certificates
 from support.handlers import Heard, Recorder
 from support.servers import Nsqd
@@ -139,7 +139,7 @@ def test_a_client_shows_its_certificate(
 @pytest.fixture
 def auth_nsqd(make_nsqd: Callable[..., Nsqd]) -> Iterator[Nsqd]:
     """An nsqd that wants to know a secret."""
-    with auth_server.running("opensesame") as address:
+    with auth.running("opensesame") as address:
         yield make_nsqd(auth_http_address=[address])
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -33,8 +33,14 @@ class Program:
         }
         command = [sys.executable, *flags, str(_TESTS / "programs" / f"{name}.py"), *map(str, args)]
         with output.open("wb") as out:
+            # A session of its own, to be ended with all of its children.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, env=environment
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
             )
 
     @property
@@ -76,9 +82,9 @@ class Program:
         return int(self._process.returncode)
 
     def kill(self) -> None:
-        """Ends it without warning, if it runs."""
-        if self._process.poll() is None:
-            self._process.kill()
+        """Ends it without warning, if it runs, and what it has left behind."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def _abort(self, why: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,11 +29,12 @@ class Scripted:
     content: bytes = b"{}"
     asked: list[Asked] = field(default_factory=list)
     port: int = 0
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        """`http://host:port`."""
-        return f"http://127.0.0.1:{self.port}"
+        """`http[s]://host:port`."""
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def answers(self, content: bytes, status: int = 200, content_type: str | None = "application/json") -> None:
         """Sets what it answers."""
@@ -40,8 +42,9 @@ class Scripted:
 
 
 @contextmanager
-def scripted_http() -> Iterator[Scripted]:
-    """Runs one, in threads of its own (or what monkey-patching makes of them)."""
+def scripted_http(pem: str | None = None) -> Iterator[Scripted]:
+    """Runs one, in threads of its own (or what monkey-patching makes of them); over TLS with a certificate and its
+    key."""
     script = Scripted()
 
     class Handler(BaseHTTPRequestHandler):
@@ -68,6 +71,11 @@ def scripted_http() -> Iterator[Scripted]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     script.port = server.server_address[1]
+    if pem is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        script.scheme = "https"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

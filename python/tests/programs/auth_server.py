@@ -3,23 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlparse
-
-
-@contextmanager
-def running(secret: str) -> Iterator[str]:
-    """Runs it in a process of its own, where nothing that is tested can hold it up; gives its `host:port`."""
-    with subprocess.Popen([sys.executable, __file__, secret], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().strip()
-        finally:
-            process.kill()
 
 
 class _Handler(BaseHTTPRequestHandler):
