@@ -319,14 +319,14 @@ class ConsumerBase:
         if not message.has_responded() and not message.is_async():
             self._answer(message, message.finish)
 
-    def _has_failed(self, message: Message, error: Exception) -> bool:
+    def _has_failed(self, message: Message, error: BaseException) -> bool:
         """Whether what a handler has raised is a mistake, which is logged, and no wish."""
         if isinstance(error, NSQRequeueMessage):
             return False
         self.logger.error("the handler of message %r failed", message.id, exc_info=error)
         return True
 
-    def _requeue(self, message: Message, error: Exception) -> None:
+    def _requeue(self, message: Message, error: BaseException) -> None:
         """Requeues a message, unless it was answered, since its handler has raised."""
         asked = error.backoff if isinstance(error, NSQRequeueMessage) else True
         backoff = self.backoff_on_requeue if asked is None else bool(asked)

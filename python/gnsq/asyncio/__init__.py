@@ -7,7 +7,8 @@ will do that can watch a file descriptor, as those of asyncio (on Linux and macO
 
 from __future__ import annotations
 
+from ._consumer import Consumer
 from ._lookupd import LookupdClient
 from ._nsqd_http import NsqdHTTPClient
 
-__all__ = ["LookupdClient", "NsqdHTTPClient"]
+__all__ = ["Consumer", "LookupdClient", "NsqdHTTPClient"]
