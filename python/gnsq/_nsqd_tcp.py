@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Callable, TypeVar
 
 from . import _core, _lifecycle, _modes, _options, errors, protocol, states
+from ._http_call import Data, Name
 from ._nsqd_message import NsqdMessage
 from ._signal import Signal
 
@@ -107,6 +108,8 @@ class NsqdTCPClient:
         self.last_response: float | None = None
         self.last_message: float | None = None
         self._native: _core.TcpClient | None = None
+        # What a reader was told when the connection was closed from this side.
+        self._end: errors.NSQSocketError | None = None
         self._counting = threading.Lock()
 
         self.on_message = Signal("A message was read. `receiver(conn, message=message)`")
@@ -193,14 +196,14 @@ class NsqdTCPClient:
         self.on_auth.send(self, response=response)
         return response
 
-    def subscribe(self, topic: str, channel: str) -> None:
+    def subscribe(self, topic: Name, channel: Name) -> None:
         """Asks for the messages of a channel (SUB); nsqd answers OK, and sends them after :meth:`ready`.
 
         :raises ValueError: for a bad name
         """
         self._send(protocol.subscribe(topic, channel), is_answered=True)
 
-    def publish(self, topic: str, data: bytes | str, defer: int | None = None) -> None:
+    def publish(self, topic: Name, data: Data, defer: int | None = None) -> None:
         """Publishes a message (PUB), to be delivered after `defer` ms (DPUB); nsqd answers OK, which
         :meth:`read_response` gives.
 
@@ -212,11 +215,13 @@ class NsqdTCPClient:
             command = protocol.deferpublish(topic, _body(data), defer)
         self._send(command, is_answered=True)
 
-    def multipublish(self, topic: str, messages: Iterable[bytes | str]) -> None:
+    def multipublish(self, topic: Name, messages: Iterable[Data]) -> None:
         """Publishes several messages with one command (MPUB); nsqd answers OK once.
 
         :raises ValueError: for a bad name
         """
+        if isinstance(messages, (str, bytes, bytearray, memoryview)):
+            raise TypeError(f"messages must be several, and this is one {type(messages).__name__}")
         self._send(protocol.multipublish(topic, [_body(message) for message in messages]), is_answered=True)
 
     def ready(self, count: int) -> None:
@@ -273,13 +278,10 @@ class NsqdTCPClient:
         """
         while self.is_connected:
             try:
-                event = self._next()
-            except errors.NSQSocketError:
-                # Closed between the two looks.
-                return
-            if event == _CLOSED:
-                return
-            self._read(event)
+                self.read_response()
+            except errors.NSQSocketError as error:
+                if error is not self._end:
+                    raise
 
     def close_stream(self) -> None:
         """Closes the connection, once all is sent. Messages that were not read yet go back to nsqd at once."""
@@ -299,20 +301,25 @@ class NsqdTCPClient:
         self._connected()
 
     def _next(self) -> tuple[Any, ...]:
-        events = self._connected().events
-        while True:
+        if self._native is None:
+            raise self._unconnected()
+        events = self._native.events
+        while self.is_connected:
             event = events.pop()
             if event is not None:
                 return event
-            self.ensure_connected()
             _modes.current().wait(events)
+        return _CLOSED
 
     def _read(self, event: tuple[Any, ...]) -> tuple[int, Any]:
         """Does what the event means for this object, and tells of it."""
         kind = event[0]
         if kind == "end":
             self.close_stream()
-            raise event[1] or self._unconnected()
+            if event[1] is not None:
+                raise event[1]
+            self._end = self._unconnected()
+            raise self._end
         now = self.last_response = time.time()
         if kind == "message":
             self.last_message = now
@@ -428,7 +435,7 @@ class NsqdTCPClient:
     def __repr__(self) -> str:
         state = {states.INIT: "not connected", states.CONNECTED: "connected"}.get(self.state, "closed")
         flow = f" ready_count={self.ready_count} in_flight={self.in_flight}" if self.is_connected else ""
-        return f"<{type(self).__module__}.{type(self).__qualname__} {self} {state}{flow}>"
+        return f"<{type(self).__name__} {self} {state}{flow}>"
 
     def __reduce__(self) -> Any:
         raise TypeError(f"a {type(self).__name__} can't be pickled: it is a connection; pickle its address and port")
@@ -456,7 +463,7 @@ class NsqdTCPClient:
 _CLOSED = ("end", None)
 
 
-def _body(data: bytes | str) -> bytes:
+def _body(data: Data) -> bytes:
     """A body as bytes: of a str its UTF-8."""
     if isinstance(data, str):
         return data.encode()

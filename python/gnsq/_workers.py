@@ -46,6 +46,10 @@ class Slot:
                 self._work()
                 if not self._mode.wait(self._waitable, self._linger):
                     break
+        except SystemExit:
+            # It ends a thread and no more, as any other's. gevent's hub hands it to the main greenlet.
+            if self._mode is not THREADS:
+                raise
         finally:
             self.worker = None
             # Also when what was called has ended this one: there is more to do.

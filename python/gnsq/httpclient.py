@@ -88,11 +88,14 @@ class HTTPConnection:
             tls=self._tls,
         )
 
-    def _begin(self, call: Call[T]) -> _core.Operation:
+    def _connections(self) -> _core.HttpClient:
         if self._generation != _lifecycle.generation():
             # A fork's child has connections of its own: nothing else is kept between requests.
             self._connect()
-        return self._native.request(call.method, call.path, call.query, call.body)
+        return self._native
+
+    def _begin(self, call: Call[T]) -> _core.Operation:
+        return self._connections().request(call.method, call.path, call.query, call.body)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.address}>"

@@ -14,6 +14,7 @@ use crate::answers::Answers;
 use crate::errors::Failure;
 use crate::events::{EventSender, Events, Room};
 use crate::gather::Gather;
+use crate::http::HttpClient;
 use crate::line::{Line, Queue};
 use crate::mailbox::{Mailbox, Waiter, deadline};
 use crate::operation::{Operation, Value};
@@ -82,7 +83,7 @@ impl Consumer {
         topic: &str,
         channel: &str,
         nsqds: Vec<String>,
-        lookupds: Vec<String>,
+        lookupds: Vec<PyRef<'_, HttpClient>>,
         options: &ConnectionOptions,
         answers: Py<Answers>,
         follow: Vec<String>,
@@ -113,7 +114,7 @@ impl Consumer {
                 .lookupd_poll_interval(seconds("lookupd_poll_interval", poll_interval)?)
                 .lookupd_poll_jitter(poll_jitter);
             for lookupd in &lookupds {
-                builder = builder.lookupd(lookupd.as_str());
+                builder = builder.lookupd_client(lookupd.lookupd()?);
             }
         }
         let consumer = py.detach(|| builder.build()).map_err(Failure::from)?;
@@ -170,6 +171,14 @@ impl Consumer {
         Ok(())
     }
 
+    /// Closes without waiting for messages in hand: they go back.
+    fn hurry(&self) -> PyResult<()> {
+        let client = self.client.get()?;
+        client.stop();
+        client.handle.hurry_shutdown();
+        Ok(())
+    }
+
     /// Consumes from this nsqd, too.
     fn add_nsqd(&self, address: &str) -> PyResult<()> {
         self.client.get()?.handle.add_nsqd(address).map_err(|error| Failure::from(error).into())
@@ -186,8 +195,10 @@ impl Consumer {
         Ok(())
     }
 
+    /// Whether handlers have nearly all that some nsqd sends before messages are answered, and nothing waits for them here.
     fn is_starved(&self) -> PyResult<bool> {
-        Ok(self.client.get()?.handle.is_starved())
+        let client = self.client.get()?;
+        Ok(client.handle.is_starved() && client.lines.are_empty())
     }
 
     fn total_ready(&self) -> PyResult<u32> {
@@ -348,6 +359,11 @@ impl Lines {
         let waiters = std::mem::take(&mut inner.waiters);
         drop(inner);
         waiters.into_iter().for_each(Waiter::tell);
+    }
+
+    /// Whether no message waits for a handler.
+    fn are_empty(&self) -> bool {
+        self.inner().open.iter().all(|open| open.queue.is_empty())
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -1,6 +1,7 @@
 //! Requests to the HTTP APIs of nsqd and nsqlookupd. What they mean, Python knows.
 
 use bytes::Bytes;
+use gnsq::LookupdClient;
 use gnsq::http::RawClient;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -13,6 +14,13 @@ use crate::process::Owned;
 /// The connections to one server's HTTP API.
 #[pyclass(frozen, module = "gnsq._core")]
 pub(crate) struct HttpClient(Owned<RawClient>);
+
+impl HttpClient {
+    /// As discovery asks an nsqlookupd, over the same connections.
+    pub(crate) fn lookupd(&self) -> PyResult<LookupdClient> {
+        Ok(self.0.get()?.clone().into())
+    }
+}
 
 #[pymethods]
 impl HttpClient {

@@ -79,13 +79,8 @@ struct Signals {
 }
 
 impl Message {
-    /// One that nsqd has sent.
-    pub(crate) fn received(py: Python<'_>, message: gnsq::Message) -> PyResult<Py<Self>> {
-        Self::arrived(py, message, None, None)
-    }
-
-    /// As [`received`](Self::received). `answers` is told how it is answered, and its FIN waits in `gather` for others.
-    pub(crate) fn arrived(
+    /// One that nsqd has sent. `answers` is told how it is answered, and its FIN waits in `gather` for others.
+    pub(crate) fn received(
         py: Python<'_>,
         mut message: gnsq::Message,
         answers: Option<Py<Answers>>,

@@ -102,6 +102,13 @@ pub(crate) fn release_threads(py: Python<'_>, timeout: f64) {
     }
 }
 
+/// In a child of a fork no thread waits but those that begin to. The parent's must not be woken from here: they share
+/// their file descriptors with this process.
+pub(crate) fn after_fork_in_child() {
+    PARKED.store(0, Ordering::Release);
+    ALL.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
 static EXITING: AtomicBool = AtomicBool::new(false);
 
 /// How many threads are on their way into or out of a wait.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use pyo3::prelude::*;
 
 use crate::errors::Failure;
+use crate::parker;
 
 /// Counts the forks between the first process and this one.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
@@ -18,6 +19,7 @@ pub(crate) fn generation() -> u32 {
 #[pyfunction]
 pub(crate) fn after_fork_in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
+    parker::after_fork_in_child();
     PID.store(std::process::id(), Ordering::Relaxed);
 }
 

@@ -70,13 +70,12 @@ impl TcpClient {
     /// Closes the connection, once all is sent. Messages that nobody has seen go back to nsqd at once.
     fn close(&self) -> PyResult<()> {
         let client = self.client.get()?;
-        for message in self.events.get().take_messages()? {
-            let command = [b"REQ ", &message.id.0[..], b" 0\n"].concat();
-            // Without a connection they can't go back.
-            let _ = client.send(command.into(), false);
+        self.sender.end(None);
+        let unseen: Vec<_> = self.events.get().take_messages()?.into_iter().map(|message| message.id).collect();
+        if !unseen.is_empty() {
+            client.give_back(unseen);
         }
         client.close();
-        self.sender.end(None);
         Ok(())
     }
 

@@ -24,6 +24,24 @@ def pytest_report_header() -> str:
     return f"gnsq: mode {mode.NAME}, python {sys.version.split()[0]}"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Tells of our marks."""
+    config.addinivalue_line("markers", "modes(*names): the modes in which it runs, all but asyncio without it")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves what this mode has no use for. With asyncio, those are all but the behavioural suite and its own tests."""
+    kept, left = [], []
+    for item in items:
+        mark = item.get_closest_marker("modes")
+        in_suite = "suite" in item.path.relative_to(config.rootpath).parts
+        wanted = mode.NAME in mark.args if mark else mode.NAME != "asyncio" or in_suite
+        (kept if wanted else left).append(item)
+    items[:] = kept
+    if left:
+        config.hook.pytest_deselected(items=left)
+
+
 @pytest.fixture(params=servers.KINDS)
 def server_kind(request: pytest.FixtureRequest) -> str:
     """`real` or `embedded`: which servers `nsqd`, `nsqlookupd`, `make_nsqd` and `make_nsqlookupd` give."""

@@ -76,6 +76,7 @@ def test_each_command_is_sent_as_it_stands_in_one_write(
         ("publish", ("topic", None), TypeError),
         ("publish", ("topic", b"x", "soon"), TypeError),
         ("multipublish", ("topic", [b"x", 1]), TypeError),
+        ("multipublish", ("topic", "several"), TypeError),
         ("ready", ("many",), TypeError),
         ("ready", (-1,), ValueError),
         ("finish", (b"short",), ValueError),
@@ -390,7 +391,7 @@ def test_messages_are_answered_through_their_connection() -> None:
 def test_what_nobody_has_read_goes_back_and_what_is_in_hand_does_not(eventually: Callable[..., object]) -> None:
     def script(peer: Connection) -> None:
         peer.send(message_frame(1) + message_frame(2) + message_frame(3))
-        peer.expect(b"REQ %016d 0\nREQ %016d 0\n" % (2, 3))
+        peer.expect(b"RDY 0\nREQ %016d 0\nREQ %016d 0\n" % (2, 3))
         peer.expect_end()
 
     with scripted(script) as peer:

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use gnsq_proto::connection::StateError;
-use gnsq_proto::{Frame, Secret};
+use gnsq_proto::{Frame, MessageId, Secret};
 
 use crate::address::Address;
 use crate::config::ConnectionConfig;
@@ -130,6 +130,13 @@ impl FrameClient {
         }
         self.unflushed.store(0, Ordering::Relaxed);
         self.connection.flush().map(Some)
+    }
+
+    /// Asks for no more messages and requeues these, which nobody has seen. A [`close`](Self::close) then waits for a moment, and
+    /// requeues what nsqd had on its way.
+    pub fn give_back(&self, ids: Vec<MessageId>) {
+        // Without a connection they can't go back.
+        let _ = self.connection.send(Op::GiveBackAll(ids));
     }
 
     /// Sends what is to be sent, then closes the connection.

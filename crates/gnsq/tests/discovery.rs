@@ -61,6 +61,46 @@ async fn a_topic_created_later_is_found() {
 }
 
 #[tokio::test]
+async fn who_asks_for_it_has_nsqlookupd_asked_at_once() {
+    let cluster = Cluster::start(2, 1).await;
+    fill(cluster.nsqds[0].tcp_address(), 0..10).await;
+    let seen = Seen::new();
+    let builder = consumer()
+        .lookupd(cluster.lookupds[0].http_url())
+        .lookupd_poll_interval(Duration::from_secs(1000))
+        .lookupd_poll_jitter(0.0);
+    let consuming = Consuming::into(builder, &seen);
+    seen.wait_for(0..10).await;
+    fill(cluster.nsqds[1].tcp_address(), 10..20).await;
+    eventually(DEADLINE, "the topic's nsqds", async || {
+        (cluster.lookupds[0].lookup(TOPIC).await?.len() == 2).then_some(())
+    })
+    .await;
+    consuming.handle.query_lookupd();
+    seen.wait_for(10..20).await;
+    consuming.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_nsqd_may_be_named_while_the_consumer_runs() {
+    let nsqds = [Nsqd::start().await, Nsqd::start().await];
+    fill(nsqds[0].tcp_address(), 0..10).await;
+    fill(nsqds[1].tcp_address(), 10..20).await;
+    let seen = Seen::new();
+    let consuming = Consuming::into(consumer().nsqd(nsqds[0].tcp_address()), &seen);
+    seen.wait_for(0..10).await;
+    assert!(consuming.handle.add_nsqd("not:an:address").is_err());
+    for nsqd in &nsqds {
+        consuming.handle.add_nsqd(nsqd.tcp_address()).unwrap();
+        consuming.handle.add_nsqd(nsqd.tcp_address()).unwrap();
+    }
+    seen.wait_for(10..20).await;
+    consuming.wait_for_connections(2).await;
+    consuming.shutdown().await;
+    assert_eq!(seen.duplicates(), 0);
+}
+
+#[tokio::test]
 async fn what_any_of_several_nsqlookupds_knows_is_used() {
     let lookupds = [Nsqlookupd::start().await, Nsqlookupd::start().await];
     let first = Nsqd::builder().lookupd(&lookupds[0]).start().await;

@@ -6,11 +6,11 @@ mod common;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gnsq::{ConnectionConfig, Error, ErrorCode, Frame, FrameClient, Incoming, Io};
+use gnsq::{ConnectionConfig, Error, ErrorCode, Frame, FrameClient, Incoming, Io, MessageId};
 use gnsq_testkit::{PeerConnection, ScriptedPeer, identify_reply};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use common::{ONE, within};
+use common::{ONE, TWO, text, within};
 
 struct Talk {
     client: FrameClient,
@@ -105,6 +105,21 @@ async fn closing_sends_what_is_to_be_sent_and_waits_for_no_answer() {
     client.peer.expect_command("CLS").await;
     client.peer.expect_closed().await;
     assert!(matches!(within(client.client.closed()).await, Error::Closed));
+}
+
+#[tokio::test]
+async fn what_nobody_has_seen_goes_back_and_what_comes_late_too() {
+    let mut client = Talk::connect(ConnectionConfig::new()).await;
+    client.peer.send_message(ONE, 1, 1, b"unseen").await;
+    assert!(matches!(client.next().await, Incoming::Frame(Frame::Message(_))));
+    client.client.give_back(vec![MessageId(*ONE)]);
+    client.client.close();
+    client.peer.expect_command("RDY 0").await;
+    client.peer.send_message(TWO, 1, 1, b"late").await;
+    client.peer.expect_command(&format!("REQ {} 0", text(ONE))).await;
+    client.peer.expect_command(&format!("REQ {} 0", text(TWO))).await;
+    client.peer.expect_closed().await;
+    assert!(matches!(within(client.incoming.recv()).await, Some(Incoming::End(Error::Closed))));
 }
 
 #[tokio::test]

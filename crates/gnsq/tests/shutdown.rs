@@ -86,6 +86,25 @@ async fn a_handler_that_never_returns_is_given_up_at_the_time_limit() {
 }
 
 #[tokio::test]
+async fn a_shutdown_in_a_hurry_waits_for_no_handler() {
+    let nsqd = Nsqd::start().await;
+    fill(nsqd.tcp_address(), 0..10).await;
+    let mut consumer = consumer().nsqd(nsqd.tcp_address()).max_in_flight(10).build().unwrap();
+    let handle = consumer.handle().clone();
+    let held = within("a message", consumer.recv()).await.unwrap();
+    nsqd.wait_for_channel(TOPIC, CHANNEL, |stats| stats.in_flight_count == 10).await;
+    let shutdown = tokio::spawn(async move { handle.shutdown().await });
+    nsqd.wait_for_channel(TOPIC, CHANNEL, |stats| stats.in_flight_count == 1).await;
+    consumer.handle().hurry_shutdown();
+    let report = within("the shutdown", shutdown).await.unwrap();
+    assert!(report.took < Duration::from_secs(30), "{report:?}");
+    assert_eq!((report.requeued_unstarted, report.requeued_unfinished), (9, 1));
+    let stats = look(&nsqd).await;
+    assert_eq!((stats.depth, stats.in_flight_count), (10, 0));
+    assert!(held.finish().is_err());
+}
+
+#[tokio::test]
 async fn what_is_in_hand_may_be_finished_before_the_time_limit() {
     let nsqd = Nsqd::start().await;
     fill(nsqd.tcp_address(), 0..100).await;

@@ -50,8 +50,7 @@ class _Threads:
     @staticmethod
     def _call(mailbox: _core.Mailbox) -> None:
         while not _lifecycle.exiting():
-            for call in mailbox.wait():
-                run_safely(call)
+            _call_all(mailbox.wait())
 
     def after_fork(self) -> None:
         self._events = None
@@ -65,6 +64,12 @@ def _run(function: Callable[..., object], *args: object) -> None:
         # The exit of the interpreter ends every wait.
         if not _lifecycle.exiting():
             raise
+
+
+def _call_all(calls: list[Callable[[], object]]) -> None:
+    # A function of its own, so that nothing of them is kept while the next ones are waited for.
+    for call in calls:
+        run_safely(call)
 
 
 def run_safely(call: Callable[[], object]) -> None:

@@ -33,6 +33,8 @@ pub(crate) enum Op {
     Send(Bytes, bool),
     /// Say when all that was asked for before has been handed to the socket.
     Flush(Reply),
+    /// By hand: ask for no more, requeue these, and what comes while the connection closes.
+    GiveBackAll(Vec<MessageId>),
     /// Requeue what is in flight.
     RequeueAll,
     /// Send what is to be sent, then close.

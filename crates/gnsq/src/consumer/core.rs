@@ -107,6 +107,8 @@ pub(super) struct Counters {
 #[derive(Debug)]
 pub(super) struct Shutdown {
     pub(super) requested: CancellationToken,
+    /// Messages in hand are not waited for.
+    pub(super) hurried: CancellationToken,
     pub(super) report: watch::Sender<Option<ShutdownReport>>,
 }
 
@@ -135,7 +137,11 @@ impl Core {
             connections: Mutex::default(),
             #[cfg(feature = "http")]
             board: Arc::default(),
-            shutdown: Shutdown { requested: CancellationToken::new(), report: watch::Sender::new(None) },
+            shutdown: Shutdown {
+                requested: CancellationToken::new(),
+                hurried: CancellationToken::new(),
+                report: watch::Sender::new(None),
+            },
         }
     }
 

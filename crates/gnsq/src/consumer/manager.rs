@@ -154,7 +154,8 @@ impl Manager {
         });
         let drained = async {
             // At the deadline the rest is counted below.
-            let _ = timeout_at(deadline, join_all(connections.iter().map(Handle::drained))).await;
+            let all = timeout_at(deadline, join_all(connections.iter().map(Handle::drained)));
+            let _ = core.shutdown.hurried.run_until_cancelled(all).await;
         };
         let (unconfirmed, ()) = tokio::join!(join_all(confirmations), drained);
 

@@ -316,6 +316,12 @@ impl ConsumerHandle {
         self.core.shutdown.requested.cancel();
     }
 
+    /// A [`shutdown`](Self::shutdown) that was asked for, or will be, waits no longer for messages in hand: they are
+    /// requeued.
+    pub fn hurry_shutdown(&self) {
+        self.core.shutdown.hurried.cancel();
+    }
+
     /// Consumes from an nsqd beside the others, as if the [builder](ConsumerBuilder::nsqd) had named it: it stays until
     /// the consumer is shut down. One that is known already is not connected to twice. Of a consumer of a
     /// [pattern](Consumer::matching) the topics are found, and this does nothing.

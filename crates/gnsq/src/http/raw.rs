@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use reqwest::Method;
 
-use super::HttpError;
 use super::builder::{HttpClient, HttpClientBuilder};
 use super::transport::Transport;
+use super::{HttpError, LookupdClient};
 
 /// A client of any HTTP API of NSQ's servers, for what the others have no method for. It is set up as they are, and gives
 /// each answer whole, whatever its status.
@@ -68,6 +68,13 @@ impl RawClient {
         })?;
         let answer = self.transport.path(method, path, query).body(body.into()).send_raw().await?;
         Ok(RawAnswer { status: answer.status, content_type: answer.content_type, body: answer.body })
+    }
+}
+
+/// Over the same connections.
+impl From<RawClient> for LookupdClient {
+    fn from(client: RawClient) -> Self {
+        Self::over(client.transport)
     }
 }
 

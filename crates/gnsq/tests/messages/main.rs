@@ -8,6 +8,7 @@ mod confirmed;
 mod expiry;
 mod giving_up;
 mod handlers;
+mod together;
 mod touching;
 mod weight;
 

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use gnsq_proto::connection::{Connection, ConnectionError, Event};
-use gnsq_proto::{MessageId, ReadyWindow};
+use gnsq_proto::{Frame, MessageId, ReadyWindow};
 use tokio::time::Sleep;
 
 use self::lanes::Lanes;
@@ -250,6 +250,10 @@ impl Driver {
             // What hasn't left by now still will, unless the connection ends before: nobody can take it back.
             Event::TimedOut { waiter: Waiter::Ask(reply), .. } => reply.fail(Failure::TimedOut { sent: true }),
             Event::Expired(id) => self.handle.tell_expired(id),
+            // Nobody takes it any more.
+            Event::Frame(Frame::Message(frame)) if self.closing.is_some() => {
+                let _ = self.requeue_by_hand(frame.id);
+            }
             Event::Frame(frame) => self.handle.observer().frame(frame),
             Event::Upgrade(upgrade) => self.upgrade(upgrade, now)?,
             // Taken by the caller; and the protocol knows of no deadlines of publishes.

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use gnsq_proto::MessageId;
 use gnsq_proto::connection::StateError;
 
 use super::waiter::Waiter;
@@ -74,6 +76,7 @@ impl Driver {
                 self.flushes.push_back((self.protocol.output().queued(), reply));
                 Ok(())
             }
+            Op::GiveBackAll(ids) => self.give_back_all(&ids),
             Op::RequeueAll => {
                 self.tally.requeued += self.protocol.requeue_all() as u64;
                 Ok(())
@@ -87,6 +90,18 @@ impl Driver {
         if let Err(error) = result {
             tracing::debug!(nsqd = %self.handle.address(), %error, "command not sent");
         }
+    }
+
+    fn give_back_all(&mut self, ids: &[MessageId]) -> Result<(), StateError> {
+        // Ahead of them, or nsqd would send them here again.
+        self.protocol.send(&Bytes::from_static(b"RDY 0\n"), false)?;
+        // Such a close waits for what comes late.
+        self.most_ready = self.most_ready.max(1);
+        ids.iter().try_for_each(|id| self.requeue_by_hand(*id))
+    }
+
+    pub(super) fn requeue_by_hand(&mut self, id: MessageId) -> Result<(), StateError> {
+        self.protocol.send(&[b"REQ ", &id.0[..], b" 0\n"].concat().into(), false)
     }
 
     /// Tells nsqd what is to become of a message.

@@ -1,0 +1,45 @@
+"""A program as they are, to be run with warnings as errors: `everyday.py TCP_ADDRESS HTTP_ADDRESS TOPIC`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from support import mode
+
+mode.begin()
+
+import gnsq  # noqa: E402
+
+
+def main() -> None:
+    """Runs it."""
+    address, url, topic = sys.argv[1:]
+    host, _, port = address.rpartition(":")
+    bodies: list[bytes] = []
+
+    def handle(consumer: gnsq.Consumer, message: gnsq.Message) -> None:
+        bodies.append(message.body)
+        message.finish()
+        if len(bodies) == 4:
+            consumer.close()
+
+    with gnsq.Producer(address) as producer:
+        producer.publish(topic, b"one")
+        producer.multipublish(topic, [b"two", b"three"])
+        producer.publish(topic, b"four", raise_error=False).get()
+    consumer: Any = gnsq.Consumer(topic, "c", address, max_in_flight=4)
+    consumer.on_message.connect(handle)
+    consumer.start()
+    assert sorted(bodies) == [b"four", b"one", b"three", b"two"]
+    assert gnsq.NsqdHTTPClient.from_url(url).ping() == b"OK"
+    client = gnsq.NsqdTCPClient(host, int(port))
+    client.connect()
+    client.identify()
+    client.publish(topic, b"x")
+    assert client.read_response()[1] == b"OK"
+    client.close_stream()
+    print("done")
+
+
+main()
