@@ -28,7 +28,9 @@ class Signal(blinker.Signal):
     def __init__(self, doc: str | None = None, *, on_connect: Callable[[], object] | None = None) -> None:
         """`on_connect` is called after each receiver that is connected."""
         self.version = 0
+        # The receiver, or a reference to it, if calling it is all that sending means; and if it may be awaited, too.
         self._entry: Any = None
+        self._awaitable_entry: Any = None
         self._on_connect = on_connect
         self._is_muted = False
         super().__init__(doc)
@@ -43,11 +45,11 @@ class Signal(blinker.Signal):
         self._is_muted = muted
         self._changed()
 
-    def sole(self) -> Callable[..., Any] | None:
+    def sole(self, coroutines: bool = False) -> Callable[..., Any] | None:
         """The receiver, if calling it is all that sending means: there is one, it listens to any sender, and it is no
-        coroutine function."""
-        entry = self._entry
-        return entry() if isinstance(entry, weakref.ref) else entry
+        coroutine function, unless `coroutines` are wanted, too."""
+        receiver: Callable[..., Any] | None = _alive(self._awaitable_entry if coroutines else self._entry)
+        return receiver
 
     def connect(self, receiver: Any, sender: Any = ANY, weak: bool = True) -> Any:
         """As of `blinker`: weakly, unless `weak` is False."""
@@ -64,7 +66,7 @@ class Signal(blinker.Signal):
         entry = self._entry
         if entry is None or len(sender) != 1:
             return super().send(*sender, **kwargs)
-        receiver = entry() if isinstance(entry, weakref.ref) else entry
+        receiver = _alive(entry)
         if receiver is None:
             return []
         return [(receiver, receiver(sender[0], **kwargs))]
@@ -78,7 +80,8 @@ class Signal(blinker.Signal):
         self._changed()
 
     def _changed(self) -> None:
-        self._entry = self._find()
+        entry = self._awaitable_entry = self._find()
+        self._entry = None if iscoroutinefunction(_alive(entry)) else entry
         self.version += 1
 
     def _find(self) -> Any:
@@ -89,7 +92,9 @@ class Signal(blinker.Signal):
         if isinstance(entry, _OldWeakMethod):
             receiver = entry()
             entry = None if receiver is None else weakref.WeakMethod(receiver)
-        receiver = entry() if isinstance(entry, weakref.ref) else entry
-        if receiver_id not in self._by_sender[ANY_ID] or iscoroutinefunction(receiver):
-            return None
-        return entry
+        return entry if receiver_id in self._by_sender[ANY_ID] else None
+
+
+def _alive(entry: Any) -> Any:
+    """The receiver, if it is still there."""
+    return entry() if isinstance(entry, weakref.ref) else entry

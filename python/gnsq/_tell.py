@@ -10,12 +10,15 @@ from ._signal import Signal
 _logger = logging.getLogger("gnsq")
 
 
-def tell(signal: Signal, sender: Any, *, log: logging.Logger = _logger, **kwargs: Any) -> None:
-    """Sends the signal. A receiver that raises is logged, and harms neither the others nor the sender."""
+def tell(signal: Signal, sender: Any, *, log: logging.Logger = _logger, **kwargs: Any) -> list[Any]:
+    """Sends the signal; returns what the receivers have returned. One that raises is logged, and harms neither the
+    others nor the sender."""
     if not signal.receivers or signal.is_muted:
-        return
+        return []
+    results = []
     for receiver in list(signal.receivers_for(sender)):
         try:
-            receiver(sender, **kwargs)
+            results.append(receiver(sender, **kwargs))
         except Exception:
             log.exception("a receiver of a signal of %r failed", sender)
+    return results

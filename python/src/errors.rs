@@ -17,8 +17,6 @@ pub(crate) enum Failure {
     Forked { pid: u32 },
     /// The work was stopped.
     Cancelled,
-    /// No nsqd is connected.
-    NoConnections(String),
     /// The system or the network failed.
     Socket { errno: Option<i32>, text: String },
     /// An argument that can't be used.
@@ -65,7 +63,6 @@ impl Failure {
                 raised(py, "NSQException", text)
             }
             Self::Cancelled => raised(py, "NSQException", "the work was stopped before it was done".to_owned()),
-            Self::NoConnections(text) => raised(py, "NSQNoConnections", text),
             Self::Socket { errno, text } => socket_exception(py, errno, text),
             Self::Value(text) => Ok(PyValueError::new_err(text)),
             Self::Other(text) => raised(py, "NSQException", text),
@@ -87,8 +84,9 @@ fn client_error(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         }
         Error::NoConnections { .. } | Error::BufferFull { .. } => raised(py, "NSQNoConnections", text),
         Error::Refused { source, .. } => server_error(py, source),
-        Error::Connect { source, .. } | Error::Io { source, .. } => socket_error(py, Some(source), text),
-        Error::Tls { source, .. } => socket_error(py, Some(source), text),
+        Error::Connect { source, .. } | Error::Io { source, .. } | Error::Tls { source, .. } => {
+            socket_error(py, Some(source), text)
+        }
         Error::Timeout { .. } => socket_error(py, Some(&io::ErrorKind::TimedOut.into()), text),
         Error::Lost { cause, .. } => match &**cause {
             Error::Connect { source, .. } | Error::Io { source, .. } | Error::Tls { source, .. } => {

@@ -72,6 +72,11 @@ impl Queue {
         self.taken().is_empty() && self.arrived().messages.is_empty()
     }
 
+    fn count(&self) -> usize {
+        let taken = self.taken().len();
+        taken + self.arrived().messages.len()
+    }
+
     fn is_closed(&self) -> bool {
         self.arrived().is_closed
     }
@@ -145,6 +150,11 @@ impl Line {
     /// Whether there will be no messages any more.
     fn is_closed(&self) -> PyResult<bool> {
         Ok(self.queue.get()?.is_closed())
+    }
+
+    /// How many messages wait.
+    fn count(&self) -> PyResult<usize> {
+        Ok(self.queue.get()?.count())
     }
 
     /// For one who handles the messages one by one.

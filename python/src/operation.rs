@@ -15,10 +15,11 @@ use crate::runtime;
 /// What an operation gives: made into a Python object when Python asks, since the I/O knows none.
 pub(crate) enum Value {
     None,
-    /// nsqd's `OK`.
-    Ok,
-    Made(Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>),
+    Made(Make),
 }
+
+/// Makes an object of what was received.
+type Make = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 /// The outcome of an operation.
 pub(crate) type Outcome = Result<Value, Failure>;
@@ -53,7 +54,6 @@ impl Value {
     fn into_object(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         match self {
             Self::None => Ok(py.None()),
-            Self::Ok => Ok(pyo3::intern!(py, "OK").call_method0("encode")?.unbind()),
             Self::Made(make) => make(py),
         }
     }
@@ -108,16 +108,19 @@ impl Operation {
 
     /// The outcome: returned or raised, as often as it is asked for.
     fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let outcome = match self.outcome.get() {
-            Some(outcome) => outcome,
-            None => {
-                let outcome = self.shared.get()?.take();
-                let Some(outcome) = outcome else {
-                    return Err(PyRuntimeError::new_err("the operation has no outcome yet"));
-                };
-                let outcome = outcome.map_err(PyErr::from).and_then(|value| value.into_object(py));
-                self.outcome.get_or_init(|| outcome)
+        let outcome = loop {
+            if let Some(outcome) = self.outcome.get() {
+                break outcome;
             }
+            if let Some(outcome) = self.shared.get()?.take() {
+                let outcome = outcome.map_err(PyErr::from).and_then(|value| value.into_object(py));
+                break self.outcome.get_or_init(|| outcome);
+            }
+            if !self.is_done()? {
+                return Err(PyRuntimeError::new_err("the operation has no outcome yet"));
+            }
+            // Another thread has taken it, and makes an object of it.
+            py.detach(std::thread::yield_now);
         };
         match outcome {
             Ok(value) => Ok(value.clone_ref(py)),
