@@ -13,7 +13,7 @@ from . import _core, _lifecycle, _options
 from ._peer import Peer
 from ._signal import Signal
 from ._tell import tell
-from .errors import NSQException
+from .errors import NSQException, NSQNoConnections
 from .states import CLOSED, INIT, RUNNING
 from .util import normalize_nsqd_address, parse_nsqds
 
@@ -133,11 +133,29 @@ class ProducerBase:
         """Tells the receivers of one event."""
         kind, *rest = event
         if kind == "response":
-            tell(self.on_response, self, response=rest[1])
+            self._notify(self.on_response, response=rest[1])
         elif kind == "error":
-            tell(self.on_error, self, error=rest[1])
+            self._notify(self.on_error, error=rest[1])
         elif kind == "auth":
-            tell(self.on_auth, self, conn=Peer(rest[0]), response=rest[1])
+            self._notify(self.on_auth, conn=Peer(rest[0]), response=rest[1])
+
+    def _notify(self, signal: Signal, **kwargs: Any) -> None:
+        """Tells the receivers of a signal of what they can't prevent."""
+        tell(signal, self, **kwargs)
+
+    def _attempted(self) -> _core.Operation:
+        """Done when there was an attempt to connect to each nsqd, or it takes too long to be waited for."""
+        longest = min(_TIME_TO_CONNECT, self._options.timeout or _TIME_TO_CONNECT)
+        return self._running().attempted(longest)
+
+    @staticmethod
+    def _no_room(native: _core.Producer, waited: float | None) -> NSQException:
+        return NSQException(f"{native.outstanding()} publishes are outstanding{_after(waited)}: no room for more")
+
+    @staticmethod
+    def _no_connections(native: _core.Producer, waited: float | None) -> NSQNoConnections:
+        last = native.last_failure()
+        return NSQNoConnections(f"no nsqd is connected{_after(waited)}{f', last: {last}' if last else ''}")
 
     def _begin_exit(self) -> None:
         if self.is_running and self._native is not None:
@@ -163,7 +181,15 @@ class ProducerBase:
         raise TypeError(f"a {type(self).__name__} has connections and can't be pickled: make one in each process")
 
 
+def _after(waited: float | None) -> str:
+    return f" after {waited} s" if waited else ""
+
+
 def _follow(producer: weakref.ref[ProducerBase], kind: str) -> None:
     there = producer()
     if there is not None:
         there._follow(kind)
+
+
+#: For how many seconds a start waits for the first attempts to connect.
+_TIME_TO_CONNECT = 5.0

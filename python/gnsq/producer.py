@@ -12,9 +12,8 @@ from . import _core, _lifecycle
 from ._modes import Mode, Worker, current
 from ._modes._threads import THREADS
 from ._producing import ProducerBase
-from ._result import Result, async_result
-from ._tell import tell
-from .errors import NSQException, NSQNoConnections
+from ._result import Result
+from .errors import NSQException
 from .states import CLOSED, INIT
 
 __all__ = ["Producer"]
@@ -122,7 +121,7 @@ class Producer(ProducerBase):
         closed = self._native.close()
         _lifecycle.ended(self)
         if is_idle:
-            tell(self.on_close, self)
+            self._notify(self.on_close)
         current().spawn(self._end, closed, not is_idle, name="gnsq-close")
 
     def join(self, timeout: float | None = None, raise_error: bool = False) -> None:
@@ -161,15 +160,13 @@ class Producer(ProducerBase):
                 self._await_connection(mode, native, left, wait)
             elif not native.has_room():
                 if left == 0.0 or not mode.wait(native.room(), left):
-                    after = f" after {wait} s" if wait else ""
-                    raise NSQException(f"{native.outstanding()} publishes are outstanding{after}: no room for more")
+                    raise self._no_room(native, wait)
             else:
                 publish = submit(native, left)
                 if publish is not None:
                     return publish
 
-    @staticmethod
-    def _await_connection(mode: Mode, native: _core.Producer, left: float | None, wait: float | None) -> None:
+    def _await_connection(self, mode: Mode, native: _core.Producer, left: float | None, wait: float | None) -> None:
         if left != 0.0:
             connected = native.connected()
             try:
@@ -178,13 +175,10 @@ class Producer(ProducerBase):
                     return
             finally:
                 connected.cancel()
-        after = f" after {wait} s" if wait else ""
-        last = native.last_failure()
-        raise NSQNoConnections(f"no nsqd is connected{after}{f', last: {last}' if last else ''}")
+        raise self._no_connections(native, wait)
 
     def _await_attempts(self) -> None:
-        native = self._running()
-        current().wait(native.attempted(min(_TIME_TO_CONNECT, self._options.timeout or _TIME_TO_CONNECT)))
+        current().wait(self._attempted())
 
     def _end(self, closed: _core.Operation, tells: bool) -> None:
         """Waits for the end of what a close began, and tells of it."""
@@ -192,7 +186,7 @@ class Producer(ProducerBase):
         if self._listener is not None:
             self._listener.join()
         if tells:
-            tell(self.on_close, self)
+            self._notify(self.on_close)
         if self._closed is not None:
             self._closed.set()
 
@@ -206,7 +200,20 @@ def _outcome(mode: Mode, publish: _core.Publish, raise_error: bool) -> Any:
     if raise_error:
         mode.wait(publish)
         return publish.result()
-    return Result(publish) if mode is THREADS else async_result(publish)
+    if mode is THREADS:
+        return Result(publish)
+    return (_async_result or _load())(mode, publish)
+
+
+def _load() -> Callable[[Mode, _core.Publish], Any]:
+    global _async_result  # noqa: PLW0603 - an import in each publish would cost more than the publish
+    from ._async_result import async_result
+
+    _async_result = async_result
+    return async_result
+
+
+_async_result: Callable[[Mode, _core.Publish], Any] | None = None
 
 
 def _listen(events: _core.Events, producer: weakref.ref[Producer]) -> None:
@@ -219,7 +226,3 @@ def _listen(events: _core.Events, producer: weakref.ref[Producer]) -> None:
                 return
             there._deliver(event)
         del there
-
-
-#: For how many seconds a start waits for the first attempts to connect.
-_TIME_TO_CONNECT = 5.0

@@ -10,5 +10,6 @@ from __future__ import annotations
 from ._consumer import Consumer
 from ._lookupd import LookupdClient
 from ._nsqd_http import NsqdHTTPClient
+from ._producer import Producer
 
-__all__ = ["Consumer", "LookupdClient", "NsqdHTTPClient"]
+__all__ = ["Consumer", "LookupdClient", "NsqdHTTPClient", "Producer"]
