@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import _core
@@ -115,12 +116,12 @@ def async_result(publish: _core.Publish) -> AsyncResult[bytes]:
     from gevent.event import AsyncResult
 
     result: AsyncResult[bytes] = AsyncResult()
-
-    def settle() -> None:
-        try:
-            result.set(publish.result())
-        except Exception as error:
-            result.set_exception(error)
-
-    current().when_ready(publish, settle)
+    current().when_ready(publish, partial(_settle, result, publish))
     return result
+
+
+def _settle(result: AsyncResult[bytes], publish: _core.Publish) -> None:
+    try:
+        result.set(publish.result())
+    except Exception as error:
+        result.set_exception(error)
