@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import _core
 from ._modes import current
-
-if TYPE_CHECKING:
-    from gevent.event import AsyncResult
 
 
 class Result:
@@ -108,19 +105,3 @@ class Result:
 
     def _wait(self, timeout: float | None) -> bool:
         return current().wait(self._publish, timeout)
-
-
-def async_result(publish: _core.Publish) -> AsyncResult[bytes]:
-    """The outcome to come as gevent has such things."""
-    from gevent.event import AsyncResult
-
-    result: AsyncResult[bytes] = AsyncResult()
-
-    def settle() -> None:
-        try:
-            result.set(publish.result())
-        except Exception as error:
-            result.set_exception(error)
-
-    current().when_ready(publish, settle)
-    return result

@@ -155,14 +155,16 @@ class Consumer(ConsumerBase):
         try:
             receiver = signal.sole() if self._calls_directly else None
             turn = messages.turn(self.max_tries)
-            if receiver is None:
-                for message in turn:
-                    self._dispatch(message)
-            else:
+            if receiver is not None:
                 for message in turn:
                     receiver(self, message=message)
                     if signal.version != version:
+                        # Others are connected now. The turn goes on: it finishes this message.
+                        receiver = None
                         break
+            if receiver is None:
+                for message in turn:
+                    self._dispatch(message)
         except Exception as error:
             if message is None:
                 raise

@@ -12,7 +12,7 @@ from . import _core, _lifecycle
 from ._modes import Mode, Worker, current
 from ._modes._threads import THREADS
 from ._producing import ProducerBase
-from ._result import Result, async_result
+from ._result import Result
 from .errors import NSQException
 from .states import CLOSED, INIT
 
@@ -200,7 +200,20 @@ def _outcome(mode: Mode, publish: _core.Publish, raise_error: bool) -> Any:
     if raise_error:
         mode.wait(publish)
         return publish.result()
-    return Result(publish) if mode is THREADS else async_result(publish)
+    if mode is THREADS:
+        return Result(publish)
+    return (_async_result or _load())(mode, publish)
+
+
+def _load() -> Callable[[Mode, _core.Publish], Any]:
+    global _async_result  # noqa: PLW0603 - an import in each publish would cost more than the publish
+    from ._async_result import async_result
+
+    _async_result = async_result
+    return async_result
+
+
+_async_result: Callable[[Mode, _core.Publish], Any] | None = None
 
 
 def _listen(events: _core.Events, producer: weakref.ref[Producer]) -> None:

@@ -234,7 +234,7 @@ impl Told {
 #[pymethods]
 impl Message {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(timestamp, attempts, id, body)")]
     fn new(_args: &Bound<'_, PyAny>, _kwargs: Option<&Bound<'_, PyAny>>) -> Self {
         Self { content: OnceLock::new(), body: PyOnceLock::new(), state: Mutex::default() }
     }

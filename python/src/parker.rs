@@ -42,6 +42,7 @@ pub(crate) fn park<T>(
         return Ok(Some(ready));
     }
     let parker = current(py)?;
+    let mut looks = LOOKS.iter();
     loop {
         if parker.woken.swap(false, Ordering::AcqRel) {
             parker.fd.clear();
@@ -53,18 +54,24 @@ pub(crate) fn park<T>(
         if EXITING.load(Ordering::Acquire) {
             return Err(Failure::Other("the interpreter is exiting".to_owned()).into());
         }
+        let look = looks.next().map(|after| Instant::now() + *after);
+        let look = look.filter(|look| deadline.is_none_or(|deadline| *look < deadline));
         let waited = py.detach(|| {
             PARKED.fetch_add(1, Ordering::AcqRel);
-            parker.fd.wait(deadline)
+            parker.fd.wait(look.or(deadline))
         });
         PARKED.fetch_sub(1, Ordering::AcqRel);
         match waited {
             Waited::Woken => {}
-            Waited::TimedOut => return ready(),
-            Waited::Interrupted => py.check_signals()?,
+            Waited::TimedOut if look.is_none() => return ready(),
+            Waited::TimedOut | Waited::Interrupted => py.check_signals()?,
         }
     }
 }
+
+/// A signal that comes just before a wait interrupts nothing: so long after its beginning each wait looks for one, and then
+/// never again.
+const LOOKS: [Duration; 3] = [Duration::from_millis(5), Duration::from_millis(50), Duration::from_millis(500)];
 
 /// This thread's parker, for as long as it lives and isn't forked.
 fn current(_py: Python<'_>) -> PyResult<Arc<Parker>> {

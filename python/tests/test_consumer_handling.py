@@ -97,6 +97,16 @@ def test_a_receiver_that_comes_and_one_that_goes_while_messages_flow(nsqd: Nsqd,
     assert calls == ["once"] + ["after"] * 4
 
 
+def test_the_message_of_a_receiver_that_goes_is_finished_though_no_other_comes(nsqd: Nsqd, topic: str) -> None:
+    def once(consumer: Consumer, message: Any) -> None:
+        consumer.on_message.disconnect(once)
+        consumer.on_message.connect(lambda _, message: None, weak=False)
+
+    nsqd.publish(topic, b"alone")
+    with consuming(nsqd, topic, once):
+        eventually(lambda: is_done(nsqd, topic, 1))
+
+
 def test_one_that_was_finished_by_hand_is_left_alone(nsqd: Nsqd, topic: str) -> None:
     failures: list[Exception] = []
 

@@ -6,6 +6,7 @@ asyncio has no mode here: what awaits is another kind of function, in :mod:`gnsq
 from __future__ import annotations
 
 import sys
+from typing import Callable
 
 from ._mode import Mode, Waitable, Worker
 from ._threads import THREADS
@@ -17,6 +18,15 @@ def current() -> Mode:
     """The mode of the calling thread: gevent's where gevent has been imported in this process."""
     if "gevent.hub" not in sys.modules:
         return THREADS
+    return (_of_this_thread or _load())()
+
+
+def _load() -> Callable[[], Mode]:
+    global _of_this_thread  # noqa: PLW0603 - an import in each wait would cost more than the wait
     from ._greenlets import of_this_thread
 
-    return of_this_thread()
+    _of_this_thread = of_this_thread
+    return of_this_thread
+
+
+_of_this_thread: Callable[[], Mode] | None = None

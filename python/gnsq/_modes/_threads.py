@@ -7,6 +7,7 @@ import threading
 from typing import Callable
 
 from .. import _core, _lifecycle
+from ..errors import NSQException
 from ._mode import Waitable
 
 _logger = logging.getLogger("gnsq")
@@ -30,7 +31,13 @@ class _Threads:
         self._lock = threading.Lock()
 
     def wait(self, waitable: Waitable, timeout: float | None = None) -> bool:
-        return waitable.wait(timeout)
+        try:
+            return waitable.wait(timeout)
+        except NSQException:
+            # The exit of the interpreter ends every wait. What called from a thread of its own ends without a word.
+            if _lifecycle.exiting() and threading.current_thread() is not threading.main_thread():
+                raise SystemExit from None
+            raise
 
     def when_ready(self, waitable: Waitable, call: Callable[[], object]) -> None:
         waitable.arm(self._mailbox(), call)

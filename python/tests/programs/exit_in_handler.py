@@ -20,7 +20,7 @@ def main() -> None:
         print(f"handling {message.attempts}")
         sys.exit(3)
 
-    consumer = gnsq.Consumer(topic, "c", address)
+    consumer = gnsq.Consumer(topic, "c", address, max_tries=0)
     consumer.on_message.connect(handle)
     consumer.start()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from typing import Any
 
 from support import mode
@@ -23,6 +22,7 @@ def main() -> None:
     how, address, topic = sys.argv[1:]
     handler, _, end = how.partition("-")
     handling: list[int] = []
+    held: list[Any] = []
 
     def handle(_consumer: Any, message: Any) -> None:
         handling.append(1)
@@ -35,6 +35,7 @@ def main() -> None:
                 sum(range(1000))
         elif handler == "async":
             message.enable_async()
+            held.append(message)
         elif handler == "working":
             pause(0.001)
 
@@ -60,5 +61,4 @@ def main() -> None:
         producer.close()
 
 
-begin = time.monotonic()
 main()

@@ -77,6 +77,8 @@ class _Real(HttpSide):
         """Stops it from running, with its connections open."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        # Until it has stopped, it may still answer.
+        os.waitpid(self._process.pid, os.WUNTRACED)
 
     def resume(self) -> None:
         """Lets it run again."""
