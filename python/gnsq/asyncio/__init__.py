@@ -14,3 +14,7 @@ from ._nsqd_tcp import NsqdTCPClient
 from ._producer import Producer
 
 __all__ = ["Consumer", "LookupdClient", "NsqdHTTPClient", "NsqdTCPClient", "Producer"]
+
+for _client in (Consumer, LookupdClient, NsqdHTTPClient, NsqdTCPClient, Producer):
+    # Where programs find them, and what they show.
+    _client.__module__ = __name__
