@@ -23,6 +23,7 @@ mod publish;
 mod runtime;
 mod server;
 mod server_options;
+mod sleeper;
 mod submissions;
 mod tcp_client;
 mod wake;

@@ -8,8 +8,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::errors::Failure;
-use crate::parker::{Parker, park};
+use crate::parker::park;
 use crate::process::Owned;
+use crate::sleeper::Sleeper;
 use crate::wake::WakeFd;
 
 /// Told by the I/O threads, without the GIL.
@@ -23,13 +24,13 @@ pub(crate) struct Told {
 struct Ready {
     tokens: Vec<usize>,
     /// A thread that waits here instead of on the fd.
-    waiting: Option<Arc<Parker>>,
+    waiting: Option<Arc<Sleeper>>,
 }
 
 /// Who is to be told that something is ready. Each is told once.
 #[derive(Debug)]
 pub(crate) enum Waiter {
-    Thread(Arc<Parker>),
+    Thread(Arc<Sleeper>),
     Mailbox(Arc<Told>, usize),
 }
 
@@ -63,7 +64,7 @@ impl Waiter {
     }
 
     /// Whether both would wake the same thread.
-    pub(crate) fn is_thread(&self, parker: &Arc<Parker>) -> bool {
+    pub(crate) fn is_thread(&self, parker: &Arc<Sleeper>) -> bool {
         matches!(self, Self::Thread(other) if Arc::ptr_eq(other, parker))
     }
 }
@@ -76,22 +77,17 @@ impl Told {
         if !was_empty {
             return;
         }
-        match ready.waiting.take() {
-            Some(parker) => {
-                drop(ready);
-                parker.wake();
-            }
-            // Within the lock, so that whoever takes the tokens finds the fd as it has to be.
+        let waiting = ready.waiting.take();
+        // Whoever is woken wants the lock at once.
+        drop(ready);
+        match waiting {
+            Some(parker) => parker.wake(),
             None => self.fd.wake(),
         }
     }
 
     fn take(&self) -> Vec<usize> {
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if !ready.tokens.is_empty() {
-            self.fd.clear();
-        }
-        std::mem::take(&mut ready.tokens)
+        std::mem::take(&mut self.ready.lock().unwrap_or_else(PoisonError::into_inner).tokens)
     }
 }
 
@@ -155,7 +151,10 @@ impl Mailbox {
 
     /// The targets of what is ready; never waits.
     fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        self.given(py, self.told.get()?.take())
+        let told = self.told.get()?;
+        // Cleared before: what is told from here on makes it readable again, at worst for nothing.
+        told.fd.clear();
+        self.given(py, told.take())
     }
 
     /// As `drain`, but waits for up to `timeout` seconds (None: for ever) until there is something. For one thread at a

@@ -9,22 +9,7 @@ use pyo3::prelude::*;
 
 use crate::errors::Failure;
 use crate::process::generation;
-use crate::wake::{Waited, WakeFd};
-
-/// One thread's way to be woken.
-#[derive(Debug)]
-pub(crate) struct Parker {
-    fd: WakeFd,
-    woken: AtomicBool,
-}
-
-impl Parker {
-    pub(crate) fn wake(&self) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
-            self.fd.wake();
-        }
-    }
-}
+use crate::sleeper::{Sleeper, Slept};
 
 /// Waits until `ready` has something, without the GIL in between; `None` when the time is over. Whoever makes it ready
 /// must wake the parker that `register` is given, which is called again after each wake-up that was in vain.
@@ -36,16 +21,15 @@ pub(crate) fn park<T>(
     py: Python<'_>,
     deadline: Option<Instant>,
     mut ready: impl FnMut() -> PyResult<Option<T>>,
-    mut register: impl FnMut(Arc<Parker>),
+    mut register: impl FnMut(Arc<Sleeper>),
 ) -> PyResult<Option<T>> {
     if let Some(ready) = ready()? {
         return Ok(Some(ready));
     }
     let parker = current(py)?;
+    let mut looks = LOOKS.iter();
     loop {
-        if parker.woken.swap(false, Ordering::AcqRel) {
-            parker.fd.clear();
-        }
+        parker.clear();
         register(parker.clone());
         if let Some(ready) = ready()? {
             return Ok(Some(ready));
@@ -53,23 +37,33 @@ pub(crate) fn park<T>(
         if EXITING.load(Ordering::Acquire) {
             return Err(Failure::Other("the interpreter is exiting".to_owned()).into());
         }
-        let waited = py.detach(|| {
+        let look = looks.next().map(|after| Instant::now() + *after);
+        let look = look.filter(|look| deadline.is_none_or(|deadline| *look < deadline));
+        let slept = py.detach(|| {
             PARKED.fetch_add(1, Ordering::AcqRel);
-            parker.fd.wait(deadline)
+            parker.sleep(look.or(deadline))
         });
         PARKED.fetch_sub(1, Ordering::AcqRel);
-        match waited {
-            Waited::Woken => {}
-            Waited::TimedOut => return ready(),
-            Waited::Interrupted => py.check_signals()?,
+        // Before it registers again, which what is ready would answer by waking it again.
+        if let Some(ready) = ready()? {
+            return Ok(Some(ready));
+        }
+        match slept {
+            Slept::Woken => {}
+            Slept::TimedOut if look.is_none() => return Ok(None),
+            Slept::TimedOut | Slept::Interrupted => py.check_signals()?,
         }
     }
 }
 
+/// A signal that comes just before a wait interrupts nothing: so long after its beginning each wait looks for one, and then
+/// never again.
+const LOOKS: [Duration; 3] = [Duration::from_millis(5), Duration::from_millis(50), Duration::from_millis(500)];
+
 /// This thread's parker, for as long as it lives and isn't forked.
-fn current(_py: Python<'_>) -> PyResult<Arc<Parker>> {
+fn current(_py: Python<'_>) -> PyResult<Arc<Sleeper>> {
     thread_local! {
-        static CURRENT: RefCell<Option<(u32, Arc<Parker>)>> = const { RefCell::new(None) };
+        static CURRENT: RefCell<Option<(u32, Arc<Sleeper>)>> = const { RefCell::new(None) };
     }
     CURRENT.with_borrow_mut(|current| {
         if let Some((of, parker)) = current
@@ -77,8 +71,9 @@ fn current(_py: Python<'_>) -> PyResult<Arc<Parker>> {
         {
             return Ok(parker.clone());
         }
-        let fd = WakeFd::new().map_err(|error| Failure::Other(format!("can't make a file descriptor: {error}")))?;
-        let parker = Arc::new(Parker { fd, woken: AtomicBool::new(false) });
+        let sleeper = Sleeper::new();
+        let sleeper = sleeper.map_err(|error| Failure::Other(format!("can't make a file descriptor: {error}")))?;
+        let parker = Arc::new(sleeper);
         *current = Some((generation(), parker.clone()));
         let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|parker| parker.strong_count() > 0);
@@ -115,4 +110,4 @@ static EXITING: AtomicBool = AtomicBool::new(false);
 static PARKED: AtomicUsize = AtomicUsize::new(0);
 
 /// Locked only with the GIL, so that no fork can find it locked.
-static ALL: Mutex<Vec<Weak<Parker>>> = Mutex::new(Vec::new());
+static ALL: Mutex<Vec<Weak<Sleeper>>> = Mutex::new(Vec::new());

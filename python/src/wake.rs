@@ -1,11 +1,7 @@
 //! A file descriptor that becomes readable when there is something to do.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::time::Instant;
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Can be waited on by a thread, gevent's hub or asyncio's loop.
 #[derive(Debug)]
@@ -14,15 +10,6 @@ pub(crate) struct WakeFd {
     /// Where there is no eventfd, the other end of a pipe.
     #[cfg(not(target_os = "linux"))]
     write: OwnedFd,
-}
-
-/// How a wait ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Waited {
-    Woken,
-    TimedOut,
-    /// A signal came, which Python may have a handler for.
-    Interrupted,
 }
 
 impl WakeFd {
@@ -61,20 +48,10 @@ impl WakeFd {
         let mut read = [0; 512];
         while rustix::io::read(&self.read, &mut read).is_ok_and(|count| count == read.len()) {}
     }
+}
 
-    /// Waits until it is readable. Not to be called with the GIL.
-    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Waited {
-        loop {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            // What is too long for the system is as good as for ever.
-            let timeout = left.and_then(|left| Timespec::try_from(left).ok());
-            match poll(&mut [PollFd::new(&self.read.as_fd(), PollFlags::IN)], timeout.as_ref()) {
-                Ok(0) if deadline.is_some_and(|deadline| Instant::now() < deadline) => {}
-                Ok(0) => return Waited::TimedOut,
-                Err(Errno::INTR) => return Waited::Interrupted,
-                // Any other error is the fd's own, which the caller finds as nothing being ready.
-                Ok(_) | Err(_) => return Waited::Woken,
-            }
-        }
+impl AsFd for WakeFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.read.as_fd()
     }
 }

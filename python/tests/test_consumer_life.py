@@ -202,7 +202,7 @@ def test_a_message_whose_consumer_was_closed_meanwhile_is_not_finished(nsqd: Nsq
 
 
 def test_a_handler_that_hangs_does_not_keep_it_open(nsqd: Nsqd, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gnsq.consumer._SHUTDOWN_TIMEOUT", 0.3)
+    monkeypatch.setattr("gnsq._consuming._SHUTDOWN_TIMEOUT", 0.3)
     goes_on = threading.Event()
     entered: list[Any] = []
 

@@ -16,17 +16,19 @@ __all__ = ["Mode", "Waitable", "Worker", "current"]
 
 def current() -> Mode:
     """The mode of the calling thread: gevent's where gevent has been imported in this process."""
+    if _greenlets_of_this_thread is not None:
+        return _greenlets_of_this_thread()
     if "gevent.hub" not in sys.modules:
         return THREADS
-    return (_of_this_thread or _load())()
+    return _load_greenlets()()
 
 
-def _load() -> Callable[[], Mode]:
-    global _of_this_thread  # noqa: PLW0603 - an import in each wait would cost more than the wait
+def _load_greenlets() -> Callable[[], Mode]:
+    global _greenlets_of_this_thread  # noqa: PLW0603 - it is imported once, and asked for with each wait
     from ._greenlets import of_this_thread
 
-    _of_this_thread = of_this_thread
+    _greenlets_of_this_thread = of_this_thread
     return of_this_thread
 
 
-_of_this_thread: Callable[[], Mode] | None = None
+_greenlets_of_this_thread: Callable[[], Mode] | None = None

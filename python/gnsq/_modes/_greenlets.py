@@ -76,7 +76,7 @@ class _Greenlets:
 def of_this_thread() -> _Greenlets:
     """The mode of this thread's hub, which keeps it."""
     hub: Any = get_hub()
-    mode: _Greenlets | None = hub.__dict__.get("_gnsq_mode")
+    mode: _Greenlets | None = getattr(hub, "_gnsq_mode", None)
     if mode is None or mode.generation != _lifecycle.generation():
         if mode is not None:
             # A parent's: its file descriptor is readable when the parent is told.
