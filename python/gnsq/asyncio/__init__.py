@@ -10,6 +10,7 @@ from __future__ import annotations
 from ._consumer import Consumer
 from ._lookupd import LookupdClient
 from ._nsqd_http import NsqdHTTPClient
+from ._nsqd_tcp import NsqdTCPClient
 from ._producer import Producer
 
-__all__ = ["Consumer", "LookupdClient", "NsqdHTTPClient", "Producer"]
+__all__ = ["Consumer", "LookupdClient", "NsqdHTTPClient", "NsqdTCPClient", "Producer"]
