@@ -61,7 +61,7 @@ MODULES = [
 
 #: Where classes and functions are found, beside `gnsq` itself.
 PLACES = {
-    "asyncio": "Consumer LookupdClient NsqdHTTPClient Producer",
+    "asyncio": "Consumer LookupdClient NsqdHTTPClient NsqdTCPClient Producer",
     "backofftimer": "BackoffTimer",
     "consumer": "Consumer",
     "contrib.batch": "BatchHandler",
@@ -311,7 +311,7 @@ def test_states_have_their_numbers() -> None:
     assert {name: getattr(gnsq.states, name) for name in STATES} == STATES
 
 
-@pytest.mark.parametrize("name", ["Consumer", "LookupdClient", "NsqdHTTPClient", "Producer"])
+@pytest.mark.parametrize("name", ["Consumer", "LookupdClient", "NsqdHTTPClient", "NsqdTCPClient", "Producer"])
 def test_a_client_for_asyncio_has_the_names_of_the_other(name: str) -> None:
     ours = getattr(import_module("gnsq.asyncio"), name)
     missing = [each for each in _public(getattr(gnsq, name)) if not hasattr(ours, each)]
