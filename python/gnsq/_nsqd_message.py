@@ -10,13 +10,13 @@ from .message import Message
 class Connection(Protocol):
     """Where a message came from."""
 
-    def finish(self, message_id: bytes) -> None:
+    def finish(self, message_id: bytes) -> object:
         """Sends FIN."""
 
-    def requeue(self, message_id: bytes, timeout: int = 0, backoff: bool = True) -> None:
+    def requeue(self, message_id: bytes, timeout: int = 0, backoff: bool = True) -> object:
         """Sends REQ."""
 
-    def touch(self, message_id: bytes) -> None:
+    def touch(self, message_id: bytes) -> object:
         """Sends TOUCH."""
 
     def ensure_connected(self) -> None:

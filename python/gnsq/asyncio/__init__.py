@@ -10,6 +10,11 @@ from __future__ import annotations
 from ._consumer import Consumer
 from ._lookupd import LookupdClient
 from ._nsqd_http import NsqdHTTPClient
+from ._nsqd_tcp import NsqdTCPClient
 from ._producer import Producer
 
-__all__ = ["Consumer", "LookupdClient", "NsqdHTTPClient", "Producer"]
+__all__ = ["Consumer", "LookupdClient", "NsqdHTTPClient", "NsqdTCPClient", "Producer"]
+
+for _client in (Consumer, LookupdClient, NsqdHTTPClient, NsqdTCPClient, Producer):
+    # Where programs find them, and what they show.
+    _client.__module__ = __name__

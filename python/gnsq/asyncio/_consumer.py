@@ -15,10 +15,11 @@ from .._core import Message
 from .._signal import Signal
 from ..errors import NSQException
 from ..states import CLOSED, INIT
+from ..util import Lookupds
 from ._bridge import bridge, wait
 from ._later import Later
 from ._messages import Messages
-from ._ready import Ready
+from ._ready import Ready, ReadyLine
 from ._telling import announce, in_loop, notify, send
 
 _Self = TypeVar("_Self", bound="Consumer")
@@ -64,7 +65,7 @@ class Consumer(ConsumerBase):
         topic: str,
         channel: str,
         nsqd_tcp_addresses: str | Iterable[str] = (),
-        lookupd_http_addresses: str | Iterable[str] = (),
+        lookupd_http_addresses: Lookupds = (),
         name: str | None = None,
         message_handler: Callable[..., Any] | None = None,
         max_tries: int = 5,
@@ -260,7 +261,7 @@ class Consumer(ConsumerBase):
         self._ended = self._loop.create_future()
         if merged:
             (line,) = native.lines()
-            self._line = line, Ready(line)
+            self._line = line, ReadyLine(line)
 
     async def _keep(self, native: _core.Consumer) -> None:
         """Has workers for new lines, until the end."""
@@ -279,7 +280,7 @@ class Consumer(ConsumerBase):
             await self._end(native)
 
     def _employ(self, line: _core.Line) -> None:
-        ready = Ready(line)
+        ready = ReadyLine(line)
         for _ in range(max(self.max_concurrency, 1)):
             messages = line.messages()
             task = _Worker(self._work(line, ready, messages), loop=asyncio.get_running_loop())

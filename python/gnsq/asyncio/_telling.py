@@ -25,7 +25,7 @@ async def send(signal: Signal, sender: Any, **kwargs: Any) -> None:
 async def announce(signal: Signal, sender: Any, log: logging.Logger, **kwargs: Any) -> None:
     """As :func:`send`, but what a receiver raises is logged, and harms nobody."""
     for result in tell(signal, sender, log=log, **kwargs):
-        await _finish(result, sender, log)
+        await finish(result, sender, log)
 
 
 def notify(
@@ -35,7 +35,7 @@ def notify(
     thread."""
     for result in tell(signal, sender, log=log, **kwargs):
         if isawaitable(result) and loop is not None:
-            in_loop(loop, _finish(result, sender, log))
+            in_loop(loop, finish(result, sender, log))
 
 
 def in_loop(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -43,19 +43,21 @@ def in_loop(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None
     if loop.is_closed():
         coroutine.close()
     elif asyncio._get_running_loop() is loop:
-        _begin(coroutine)
+        in_running_loop(coroutine)
     else:
-        loop.call_soon_threadsafe(_begin, coroutine)
+        loop.call_soon_threadsafe(in_running_loop, coroutine)
 
 
-def _begin(coroutine: Coroutine[Any, Any, None]) -> None:
+def in_running_loop(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Runs it in a task of the running loop."""
     task = asyncio.get_running_loop().create_task(coroutine)
     # A loop keeps its tasks weakly.
     _running.add(task)
     task.add_done_callback(_running.discard)
 
 
-async def _finish(result: Awaitable[Any] | Any, sender: Any, log: logging.Logger) -> None:
+async def finish(result: Awaitable[Any] | Any, sender: Any, log: logging.Logger) -> None:
+    """Awaits what a receiver has returned, if it can be. What that raises is logged."""
     if not isawaitable(result):
         return
     try:
