@@ -1,7 +1,7 @@
 # Everything a contributor runs. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo tools python lint lint-python test test-python fuzz doc bench clean
+.PHONY: help demo tools python lint lint-python test test-python fuzz doc bench bench-python clean
 
 TOOLS_STAMP := tools/bin/.stamp
 PYTHON ?= python3
@@ -11,7 +11,7 @@ HACK_VERSION := 0.6.46
 HACK_STAMP := tools/cargo/.cargo-hack-$(HACK_VERSION)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Publish a text through two nsqds, consume it, and prove that nothing was lost
 	cargo run --release --example quickstart
@@ -74,7 +74,10 @@ bench: tools ## Measure the client beside a plain socket loop, and the embedded 
 	cargo run --release -p gnsq-bench -- servers
 	cargo run --release -p gnsq-bench -- security
 
+bench-python: tools ## Measure the Python package beside gnsq 1.0, pynsq and ansq (QUICK=1: two rounds in place of five)
+	bench/python/run
+
 clean: ## Remove everything that was built
 	cargo clean
-	rm -rf $(VENV) python/dist python/gnsq/_core.abi3.so
+	rm -rf $(VENV) bench/python/.venvs python/dist python/gnsq/_core.abi3.so
 	rm -rf tools/bin tools/cargo fuzz/target fuzz/corpus fuzz/artifacts

@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import gnsq.asyncio
 from fastapi import FastAPI, HTTPException, Request
+
+import gnsq.asyncio
 from gnsq.errors import NSQException
 
 NSQD = os.environ.get("NSQD_TCP_ADDRESS", "127.0.0.1:4150")

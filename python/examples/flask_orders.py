@@ -11,8 +11,9 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-import gnsq
 from flask import Flask, request
+
+import gnsq
 from gnsq.errors import NSQException
 
 app = Flask(__name__)

@@ -30,7 +30,7 @@ class ConsumerBase:
         topic: str,
         channel: str,
         nsqd_tcp_addresses: str | Iterable[str] = (),
-        lookupd_http_addresses: str | Iterable[str] = (),
+        lookupd_http_addresses: util.Lookupds = (),
         name: str | None = None,
         message_handler: Callable[..., Any] | None = None,
         max_tries: int = 5,

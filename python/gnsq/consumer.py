@@ -36,7 +36,7 @@ class Consumer(ConsumerBase):
     :param topic: the topic
     :param channel: the channel
     :param nsqd_tcp_addresses: one address or several of nsqds, as ``"host"`` or ``"host:port"``
-    :param lookupd_http_addresses: one address or several of nsqlookupds
+    :param lookupd_http_addresses: one address or several of nsqlookupds, or clients of them
     :param name: of the consumer and its logger; by default ``"gnsq.consumer.{topic}.{channel}"``
     :param message_handler: a receiver for :attr:`on_message`
     :param max_tries: after how many attempts a message is given up; 0 for never

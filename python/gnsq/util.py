@@ -41,7 +41,7 @@ def parse_nsqds(nsqd_tcp_addresses: str | Iterable[str]) -> set[str]:
     return {normalize_nsqd_address(address) for address in _several("nsqd_tcp_addresses", nsqd_tcp_addresses)}
 
 
-def parse_lookupds(lookupd_http_addresses: _Lookupds) -> list[LookupdClient]:
+def parse_lookupds(lookupd_http_addresses: Lookupds) -> list[LookupdClient]:
     """A client for each nsqlookupd: named as ``"host"`` (port 4161), ``"host:port"`` or ``"http[s]://host:port"``, or
     clients already.
 
@@ -55,7 +55,8 @@ def parse_lookupds(lookupd_http_addresses: _Lookupds) -> list[LookupdClient]:
     return [_lookupd(address) for address in _several("lookupd_http_addresses", lookupd_http_addresses)]
 
 
-_Lookupds = Union[str, "LookupdClient", Iterable[Union[str, "LookupdClient"]]]
+#: Nsqlookupds, as programs name them.
+Lookupds = Union[str, "LookupdClient", Iterable[Union[str, "LookupdClient"]]]
 
 
 def _lookupd(address: str | LookupdClient) -> LookupdClient:

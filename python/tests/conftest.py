@@ -31,11 +31,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves what this mode has no use for. With asyncio, those are all but the behavioural suite and its own tests."""
-    kept, left = [], []
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
     for item in items:
         mark = item.get_closest_marker("modes")
-        in_suite = "suite" in item.path.relative_to(config.rootpath).parts
-        wanted = mode.NAME in mark.args if mark else mode.NAME != "asyncio" or in_suite
+        parts = item.path.relative_to(config.rootpath).parts
+        if mark:
+            wanted = mode.NAME in mark.args
+        elif mode.NAME == "asyncio":
+            wanted = "suite" in parts or "asyncio" in parts
+        else:
+            wanted = "asyncio" not in parts
         (kept if wanted else left).append(item)
     items[:] = kept
     if left:

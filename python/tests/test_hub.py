@@ -61,7 +61,7 @@ def test_results_are_those_of_gevent(fake: Any) -> None:
 
     with gnsq.Producer(fake.address) as producer:
         results = [producer.publish("topic", b"%d" % number, raise_error=False) for number in range(20)]
-        assert all(type(result) is gevent.event.AsyncResult for result in results)
+        assert all(isinstance(result, gevent.event.AsyncResult) for result in results)
         linked: list[Any] = []
         results[0].rawlink(linked.append)
         assert len(gevent.wait(results, timeout=30)) == 20

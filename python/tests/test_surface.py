@@ -1,4 +1,4 @@
-"""What programs may import and call: the names, parameters and defaults that are promised, and that all is documented."""
+"""What programs may import and call: names, parameters and defaults as promised, and all of it documented."""
 
 from __future__ import annotations
 
@@ -18,15 +18,46 @@ import gnsq
 pytestmark = pytest.mark.modes("threads")
 
 #: What `from gnsq import …` gives.
-NAMES = """
-    BackoffTimer Consumer Lookupd LookupdClient Message Nsqd NsqdHTTPClient NsqdTCPClient Producer Reader __version__
-    errors protocol states
-""".split()
+NAMES = [
+    "BackoffTimer",
+    "Consumer",
+    "Lookupd",
+    "LookupdClient",
+    "Message",
+    "Nsqd",
+    "NsqdHTTPClient",
+    "NsqdTCPClient",
+    "Producer",
+    "Reader",
+    "__version__",
+    "errors",
+    "protocol",
+    "states",
+]
 
-MODULES = """
-    asyncio backofftimer consumer contrib contrib.batch contrib.giveup contrib.queue contrib.sentry errors httpclient
-    lookupd message nsqd producer protocol pytest_plugin reader states testing util version
-""".split()
+MODULES = [
+    "asyncio",
+    "backofftimer",
+    "consumer",
+    "contrib",
+    "contrib.batch",
+    "contrib.giveup",
+    "contrib.queue",
+    "contrib.sentry",
+    "errors",
+    "httpclient",
+    "lookupd",
+    "message",
+    "nsqd",
+    "producer",
+    "protocol",
+    "pytest_plugin",
+    "reader",
+    "states",
+    "testing",
+    "util",
+    "version",
+]
 
 #: Where classes and functions are found, beside `gnsq` itself.
 PLACES = {
@@ -196,9 +227,9 @@ MEMBERS = {
     "Producer": "is_running on_response on_error on_auth on_close nsqd_tcp_addresses",
     "Consumer": """
         is_running is_starved total_ready_count total_in_flight on_message on_response on_error on_finish on_requeue
-        on_giving_up on_auth on_exception on_close topic channel nsqd_tcp_addresses lookupds name max_tries max_in_flight
-        requeue_delay lookupd_poll_interval lookupd_poll_jitter low_ready_idle_timeout max_backoff_duration
-        backoff_on_requeue
+        on_giving_up on_auth on_exception on_close topic channel nsqd_tcp_addresses lookupds name max_tries
+        max_in_flight requeue_delay lookupd_poll_interval lookupd_poll_jitter low_ready_idle_timeout
+        max_backoff_duration backoff_on_requeue
     """,
     "NsqdTCPClient": """
         state is_connected ready_count in_flight max_ready_count last_response last_message is_starved address port

@@ -86,22 +86,20 @@ async def multipublish(clock: Clock, address: str, count: int) -> None:
 
 async def idle(clock: Clock, address: str, count: int) -> None:
     """Consumers that have nothing to do."""
-
-    async def take(consumer):
-        async for _ in consumer:
-            pass
-
     consumers = [gnsq.asyncio.Consumer(TOPIC, CHANNEL, address, max_in_flight=MAX_IN_FLIGHT) for _ in range(count)]
-    tasks = [asyncio.create_task(take(consumer)) for consumer in consumers]
     for consumer in consumers:
-        await consumer.start()
+        consumer.on_message.connect(ignore)
+        await consumer.start(block=False)
     await asyncio.sleep(SETTLING)
     clock.start()
     await asyncio.sleep(IDLING)
     clock.stop()
     for consumer in consumers:
         await consumer.close()
-    await asyncio.gather(*tasks)
+
+
+async def ignore(consumer, message):
+    """Handles a message."""
 
 
 def run(work):

@@ -15,6 +15,7 @@ from .._core import Message
 from .._signal import Signal
 from ..errors import NSQException
 from ..states import CLOSED, INIT
+from ..util import Lookupds
 from ._bridge import bridge, wait
 from ._later import Later
 from ._messages import Messages
@@ -64,7 +65,7 @@ class Consumer(ConsumerBase):
         topic: str,
         channel: str,
         nsqd_tcp_addresses: str | Iterable[str] = (),
-        lookupd_http_addresses: str | Iterable[str] = (),
+        lookupd_http_addresses: Lookupds = (),
         name: str | None = None,
         message_handler: Callable[..., Any] | None = None,
         max_tries: int = 5,

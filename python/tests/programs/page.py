@@ -6,7 +6,6 @@ is given to pytest.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -59,7 +58,7 @@ def _end_what_blocks_in_loops() -> None:
         if block:
             deadline = time.monotonic() + PATIENCE
             while self.is_running and _depth(self.topic, self.channel) and time.monotonic() < deadline:
-                await asyncio.sleep(0.05)
+                await self.join(timeout=0.05)
             if time.monotonic() >= deadline:
                 raise AssertionError(f"{self!r} still has messages after {PATIENCE} s")
             await self.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any, Callable
 
@@ -64,22 +65,27 @@ def test_a_blocked_handler_stops_no_other_connection(
     eventually: Eventually,
 ) -> None:
     nsqds = [make_nsqd() for _ in range(2)]
-    going_on: list[bool] = []
+    seen, going_on = Recorder(), [False]
 
-    def handle(message: Any) -> None:
-        if message.body == b"blocks":
-            while not going_on:
-                pause(0.01)
+    def handle(consumer: Any, message: Any) -> None:
+        seen(consumer, message)
+        while message.body == b"blocks" and not going_on[0]:
+            pause(0.01)
 
-    seen = Recorder(then=handle)
-    consume(seen, addresses=[one.tcp_address for one in nsqds], max_in_flight=2)
+    async def handle_in_loop(consumer: Any, message: Any) -> None:
+        seen(consumer, message)
+        while message.body == b"blocks" and not going_on[0]:
+            await asyncio.sleep(0.01)
+
+    handler = handle_in_loop if mode.NAME == "asyncio" else handle
+    consume(handler, addresses=[one.tcp_address for one in nsqds], max_in_flight=2)
     nsqds[0].publish(topic, b"blocks")
     eventually(lambda: seen.messages)
     nsqds[1].publish(topic, b"other")
     try:
         eventually(lambda: b"other" in seen.bodies)
     finally:
-        going_on.append(True)
+        going_on[0] = True
 
 
 def test_a_slow_handler_holds_up_the_messages_of_its_connection_only_in_turn(

@@ -32,7 +32,9 @@ class FakeNsqd:
     @property
     def port(self) -> int:
         """Where it listens."""
-        return int(self._server.server_port)
+        port = self._server.server_port
+        assert port is not None
+        return int(port)
 
     @property
     def address(self) -> str:

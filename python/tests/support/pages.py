@@ -30,7 +30,8 @@ def all_blocks(page: Path) -> list[Block]:
     """Also those that are not run."""
     text = page.read_text()
     return [
-        Block(text.count("\n", 0, found.start("code")), found["code"], found["reason"]) for found in _BLOCK.finditer(text)
+        Block(text.count("\n", 0, found.start("code")), found["code"], found["reason"])
+        for found in _BLOCK.finditer(text)
     ]
 
 

@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from .http import HttpSide, NsqdSide
-from .waiting import pause
+from .waiting import eventually, pause
 
 
 def program(name: str) -> Path:
@@ -77,8 +78,9 @@ class _Real(HttpSide):
         """Stops it from running, with its connections open."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
-        # Until it has stopped, it may still answer.
-        os.waitpid(self._process.pid, os.WUNTRACED)
+        # Until it has stopped, it may still answer. A patched `waitpid` would wait for its end.
+        process = psutil.Process(self._process.pid)
+        eventually(lambda: process.status() == psutil.STATUS_STOPPED)
 
     def resume(self) -> None:
         """Lets it run again."""
