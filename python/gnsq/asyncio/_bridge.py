@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Iterable
-from typing import Any, Callable
+from asyncio import Future
+from typing import Any, Callable, Protocol, Union
 
 from .. import _core, _lifecycle
 from .._modes import Waitable
+
+
+class HasOutcome(Waitable, Protocol):
+    """What has one outcome: an operation, a publish."""
+
+    def result(self) -> Any:
+        """The outcome, returned or raised."""
+
+
+#: What becomes of something that is ready.
+Target = Union["Future[bool]", "tuple[Future[Any], HasOutcome]", Callable[[], object]]
 
 
 class Bridge:
@@ -23,8 +34,9 @@ class Bridge:
         self._holds = 0
         self._is_watched = False
 
-    def arm(self, waitable: Waitable, target: asyncio.Future[bool] | Callable[[], object]) -> None:
-        """Once `waitable` is ready, sets the future's result to True, or calls what is to be called."""
+    def arm(self, waitable: Waitable, target: Target) -> None:
+        """Once `waitable` is ready, sets the future's result to True, gives the future of a pair the outcome of the
+        other, or calls what is to be called."""
         waitable.arm(self._mailbox, target)
         self._armed += 1
         if not self._is_watched:
@@ -60,37 +72,67 @@ class Bridge:
             self._is_watched = False
 
     def _drain(self) -> None:
-        targets: Iterable[Any] = self._mailbox.drain()
+        targets: list[Target] = self._mailbox.drain()
+        self._armed -= len(targets)
         for target in targets:
-            self._armed -= 1
-            if not isinstance(target, asyncio.Future):
+            if isinstance(target, Future):
+                if not target.done():
+                    target.set_result(True)
+            elif isinstance(target, tuple):
+                _settle(*target)
+            else:
                 # What it raises goes to the loop's handler, and harms nobody else.
                 asyncio.get_running_loop().call_soon(target)
-            elif not target.done():
-                target.set_result(True)
         if self._armed == 0:
             self._unwatch_if_unused()
 
 
 def bridge() -> Bridge:
     """That of the running loop."""
-    kept = vars(asyncio.get_running_loop())
+    return _of(asyncio.get_running_loop())
+
+
+def _of(loop: asyncio.AbstractEventLoop) -> Bridge:
+    kept = vars(loop)
     found: Bridge | None = kept.get(_NAME)
     if found is None or found.generation != _lifecycle.generation():
         # One of before a fork is told what happens in the parent.
-        found = kept[_NAME] = Bridge(asyncio.get_running_loop())
+        found = kept[_NAME] = Bridge(loop)
     return found
+
+
+def ready(waitable: Waitable) -> Future[bool]:
+    """Done when it is ready."""
+    loop = asyncio.get_running_loop()
+    future: Future[bool] = loop.create_future()
+    _of(loop).arm(waitable, future)
+    return future
+
+
+def settled(operation: HasOutcome) -> Future[Any]:
+    """Has its outcome when that is there. To cancel it stops nothing."""
+    loop = asyncio.get_running_loop()
+    future: Future[Any] = loop.create_future()
+    _of(loop).arm(operation, (future, operation))
+    return future
+
+
+def _settle(future: Future[Any], operation: HasOutcome) -> None:
+    if future.done():
+        return
+    try:
+        future.set_result(operation.result())
+    except Exception as error:
+        future.set_exception(error)
 
 
 async def wait(waitable: Waitable, timeout: float | None = None) -> bool:
     """Waits until it is ready or `timeout` seconds have passed; tells whether it is ready. For what will be ready
     sometime, or is waited for once: a wait that was cancelled is still armed."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[bool] = loop.create_future()
-    bridge().arm(waitable, future)
+    future = ready(waitable)
     if timeout is None:
         return await future
-    timer = loop.call_later(timeout, _pass, future)
+    timer = asyncio.get_running_loop().call_later(timeout, _pass, future)
     try:
         return await future
     finally:
@@ -107,7 +149,7 @@ async def outcome(operation: _core.Operation) -> Any:
     return operation.result()
 
 
-def _pass(future: asyncio.Future[bool]) -> None:
+def _pass(future: Future[bool]) -> None:
     if not future.done():
         future.set_result(False)
 

@@ -15,7 +15,7 @@ from .._producing import ProducerBase, logger
 from .._signal import Signal
 from ..errors import NSQException
 from ..states import CLOSED, INIT
-from ._bridge import bridge, wait
+from ._bridge import bridge, settled, wait
 from ._later import Later
 from ._telling import announce, in_loop, notify
 
@@ -81,10 +81,8 @@ class Producer(ProducerBase):
         publish = self._running().publish(topic, data, defer, limit)
         if publish is None:
             publish = await self._submit(lambda native, left: native.publish(topic, data, defer, left), limit)
-        if not raise_error:
-            return _future(publish)
-        await wait(publish)
-        return publish.result()
+        outcome = settled(publish)
+        return await outcome if raise_error else outcome
 
     async def multipublish(
         self,
@@ -102,10 +100,8 @@ class Producer(ProducerBase):
         publish = self._running().multipublish(topic, messages, limit)
         if publish is None:
             publish = await self._submit(lambda native, left: native.multipublish(topic, messages, left), limit)
-        if not raise_error:
-            return _future(publish)
-        await wait(publish)
-        return publish.result()
+        outcome = settled(publish)
+        return await outcome if raise_error else outcome
 
     async def connect_to_nsqd(self, address: str, port: int) -> None:
         """Publishes to one more nsqd. Returns when there was an attempt to connect, or after 5 s.
@@ -205,19 +201,3 @@ def _heard(producer: weakref.ref[Producer], events: _core.Events) -> None:
             return
         there._deliver(event)
     bridge().arm(events, partial(_heard, producer, events))
-
-
-def _future(publish: _core.Publish) -> asyncio.Future[bytes]:
-    """The outcome to come. To cancel it stops nothing: only the outcome is lost."""
-    future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    def settle() -> None:
-        if future.done():
-            return
-        try:
-            future.set_result(publish.result())
-        except Exception as error:
-            future.set_exception(error)
-
-    bridge().arm(publish, settle)
-    return future
