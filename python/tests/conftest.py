@@ -7,6 +7,7 @@ from support import mode  # isort: skip
 
 mode.begin()
 
+import signal
 import sys
 import uuid
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ def pytest_report_header() -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tells of our marks."""
+    # A shell has its background jobs ignore Ctrl-C, and programs inherit that, also those that tests interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "modes(*names): the modes in which it runs, all but asyncio without it")
 
 

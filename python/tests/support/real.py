@@ -147,7 +147,10 @@ class RealNsqd(_Real, NsqdSide):
 
     def _more(self) -> Sequence[tuple[str, object]]:
         lookupds = [("lookupd-tcp-address", one.tcp_address) for one in self._lookupds]
-        return [("data-path", self._directory), ("broadcast-address", self.host), *lookupds]
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        # With a certificate it would listen on one and the same port in each test.
+        https = ("https-address", f"{host}:0")
+        return [("data-path", self._directory), ("broadcast-address", self.host), https, *lookupds]
 
 
 class RealNsqlookupd(_Real):
