@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import mode
+from support import mode, pool_work
 from support.servers import Nsqd
 
 import gnsq
@@ -150,12 +150,6 @@ def test_a_pool_of_processes_can_publish(nsqd: Nsqd, topic: str) -> None:
         producer.publish(topic, b"x")
         for method in ("fork", "spawn"):
             with multiprocessing.get_context(method).Pool(2) as pool:
-                assert pool.starmap(_publish, [(nsqd.tcp_address, topic)] * 4) == [b"OK"] * 4
+                assert pool.starmap(pool_work.publish, [(nsqd.tcp_address, topic)] * 4) == [b"OK"] * 4
         assert producer.publish(topic, b"x") == b"OK"
     assert nsqd.stats(topic)["message_count"] == 10
-
-
-def _publish(address: str, topic: str) -> bytes:
-    with gnsq.Producer(address) as producer:
-        answer: bytes = producer.publish(topic, b"x")
-        return answer
