@@ -50,6 +50,7 @@ lint: $(HACK_STAMP) ## Check formatting, lints, documentation and each feature a
 
 lint-python: $(VENV_STAMP) ## Check the Python package alone: its format, lints and types
 	cd python && .venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
+	$(VENV)/bin/ruff format --check bench/python bench/python/run && $(VENV)/bin/ruff check bench/python bench/python/run
 
 test: tools ## Run all tests, those against the real servers and the documentation's examples included
 	cargo test --workspace --all-features

@@ -324,7 +324,7 @@ impl ConsumerHandle {
 
     /// Consumes from an nsqd beside the others, as if the [builder](ConsumerBuilder::nsqd) had named it: it stays until
     /// the consumer is shut down. One that is known already is not connected to twice. Of a consumer of a
-    /// [pattern](Consumer::matching) the topics are found, and this does nothing.
+    /// pattern the topics are found, and this does nothing.
     ///
     /// # Errors
     ///
