@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterable
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
 from . import _core, _lifecycle, _options, util
 from ._core import Message
@@ -17,9 +17,6 @@ from ._signal import Signal
 from ._tell import tell
 from .errors import NSQException, NSQRequeueMessage
 from .states import CLOSED, INIT, RUNNING
-
-if TYPE_CHECKING:
-    from .lookupd import LookupdClient
 
 
 class ConsumerBase:
@@ -52,9 +49,7 @@ class ConsumerBase:
         #: The nsqds that were named, as `host:port`.
         self.nsqd_tcp_addresses: set[str] = set(util.parse_nsqds(nsqd_tcp_addresses)) if nsqd_tcp_addresses else set()
         #: A client of each nsqlookupd.
-        self.lookupds: list[LookupdClient] = (
-            list(util.parse_lookupds(lookupd_http_addresses)) if lookupd_http_addresses else []
-        )
+        self.lookupds: list[Any] = self._parse_lookupds(lookupd_http_addresses) if lookupd_http_addresses else []
         self.name = name or f"gnsq.consumer.{topic}.{channel}"
         self.logger = logging.getLogger(self.name)
         self.max_tries = max_tries
@@ -89,6 +84,10 @@ class ConsumerBase:
         self._prepare()
         if message_handler is not None:
             self._on_message.connect(message_handler, weak=False)
+
+    def _parse_lookupds(self, lookupd_http_addresses: Any) -> list[Any]:
+        """A client for each nsqlookupd, which waits as this consumer does."""
+        return util.parse_lookupds(lookupd_http_addresses)
 
     def _prepare(self) -> None:
         """Makes what only this way to wait needs."""

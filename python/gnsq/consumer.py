@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from . import _core, _lifecycle, _modes
 from ._consuming import ConsumerBase, give_back
 from ._core import Message
 from ._workers import Slot, current_worker
 from .states import CLOSED
+
+if TYPE_CHECKING:
+    from .lookupd import LookupdClient
 
 __all__ = ["Consumer"]
 
@@ -49,6 +53,8 @@ class Consumer(ConsumerBase):
     :param backoff_on_requeue: whether a requeue that a handler asks for is a reason to back off
     :param connection_options: as of :class:`gnsq.NsqdTCPClient`
     """
+
+    lookupds: list[LookupdClient]
 
     #: Whether a lone receiver may be called in the stead of `_dispatch`.
     _calls_directly = True

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 if TYPE_CHECKING:
+    from .httpclient import HTTPConnection
     from .lookupd import LookupdClient
 
 __all__ = ["normalize_nsqd_address", "parse_lookupds", "parse_nsqds"]
@@ -50,23 +51,28 @@ def parse_lookupds(lookupd_http_addresses: Lookupds) -> list[LookupdClient]:
     """
     from .lookupd import LookupdClient
 
-    if isinstance(lookupd_http_addresses, LookupdClient):
+    return clients_of(LookupdClient, lookupd_http_addresses)
+
+
+def clients_of(kind: type[_Client], lookupd_http_addresses: Any) -> list[_Client]:
+    """As :func:`parse_lookupds`, with clients of some kind."""
+    if isinstance(lookupd_http_addresses, kind):
         return [lookupd_http_addresses]
-    return [_lookupd(address) for address in _several("lookupd_http_addresses", lookupd_http_addresses)]
+    return [_lookupd(kind, address) for address in _several("lookupd_http_addresses", lookupd_http_addresses)]
 
 
 #: Nsqlookupds, as programs name them.
 Lookupds = Union[str, "LookupdClient", Iterable[Union[str, "LookupdClient"]]]
 
+_Client = TypeVar("_Client", bound="HTTPConnection")
 
-def _lookupd(address: str | LookupdClient) -> LookupdClient:
-    from .lookupd import LookupdClient
 
-    if isinstance(address, LookupdClient):
+def _lookupd(kind: type[_Client], address: Any) -> _Client:
+    if isinstance(address, kind):
         return address
     if isinstance(address, str) and address.startswith(("http://", "https://")):
-        return LookupdClient.from_url(address)
-    return LookupdClient.from_url(f"http://{_host_and_port(address, LOOKUPD_HTTP_PORT)}")
+        return kind.from_url(address)
+    return kind.from_url(f"http://{_host_and_port(address, LOOKUPD_HTTP_PORT)}")
 
 
 def _several(name: str, given: Any) -> Iterable[Any]:

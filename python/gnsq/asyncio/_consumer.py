@@ -15,9 +15,10 @@ from .._core import Message
 from .._signal import Signal
 from ..errors import NSQException
 from ..states import CLOSED, INIT
-from ..util import Lookupds
+from ..util import clients_of
 from ._bridge import bridge, wait
 from ._later import Later
+from ._lookupd import LookupdClient
 from ._messages import Messages
 from ._ready import Ready, ReadyLine
 from ._telling import announce, in_loop, notify, send
@@ -65,7 +66,7 @@ class Consumer(ConsumerBase):
         topic: str,
         channel: str,
         nsqd_tcp_addresses: str | Iterable[str] = (),
-        lookupd_http_addresses: Lookupds = (),
+        lookupd_http_addresses: str | LookupdClient | Iterable[str | LookupdClient] = (),
         name: str | None = None,
         message_handler: Callable[..., Any] | None = None,
         max_tries: int = 5,
@@ -84,11 +85,13 @@ class Consumer(ConsumerBase):
             raise ValueError(f"max_concurrency is {max_concurrency}: it must be 0 or a number of handlers")
         #: How many handlers run at once; 0: one for each nsqd.
         self.max_concurrency = max_concurrency
+        # Clients of this kind, where the other has clients that block.
+        lookupds: Any = lookupd_http_addresses
         super().__init__(
             topic,
             channel,
             nsqd_tcp_addresses,
-            lookupd_http_addresses,
+            lookupds,
             name,
             message_handler,
             max_tries,
@@ -101,6 +104,11 @@ class Consumer(ConsumerBase):
             backoff_on_requeue,
             **connection_options,
         )
+
+    lookupds: list[LookupdClient]
+
+    def _parse_lookupds(self, lookupd_http_addresses: Any) -> list[Any]:
+        return clients_of(LookupdClient, lookupd_http_addresses)
 
     def _prepare(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -9,10 +9,10 @@ from typing import Any, Callable
 
 import pytest
 from support.aio import until
-from support.servers import Nsqd
+from support.servers import Nsqd, Nsqlookupd
 
 from gnsq import errors
-from gnsq.asyncio import Consumer
+from gnsq.asyncio import Consumer, LookupdClient
 from gnsq.message import Message
 
 pytestmark = pytest.mark.modes("asyncio")
@@ -273,5 +273,24 @@ def test_one_that_was_closed_ends_loops_and_is_not_started_again(nsqd: Nsqd, top
         await never.close()
         with pytest.raises(errors.NSQException):
             never.messages()
+
+    asyncio.run(main())
+
+
+def test_nsqds_are_found_by_nsqlookupds_whose_clients_can_be_awaited(
+    nsqlookupd: Nsqlookupd, make_nsqd: Callable[..., Nsqd], topic: str
+) -> None:
+    nsqd = make_nsqd(lookupds=[nsqlookupd])
+
+    async def main() -> None:
+        nsqd.publish(topic, b"x")
+        client = LookupdClient.from_url(nsqlookupd.http_address)
+        for lookupds in (nsqlookupd.http_address, [client]):
+            async with Consumer(topic, "c", lookupd_http_addresses=lookupds, lookupd_poll_interval=0.1) as consumer:
+                (lookupd,) = consumer.lookupds
+                assert topic in (await lookupd.topics())["topics"]
+                async for message in consumer:
+                    assert message.body == b"x"
+                    break
 
     asyncio.run(main())
