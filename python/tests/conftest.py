@@ -7,6 +7,7 @@ from support import mode  # isort: skip
 
 mode.begin()
 
+import os
 import signal
 import sys
 import uuid
@@ -27,6 +28,8 @@ def pytest_report_header() -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tells of our marks."""
+    # A program that tests start as `python -c` or `-m` would find the sources here in place of what is installed.
+    os.chdir(config.rootpath / "tests")
     # A shell has its background jobs ignore Ctrl-C, and programs inherit that, also those that tests interrupt.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -398,7 +398,7 @@ def test_the_exit_of_the_interpreter_gives_everything_back(nsqd: Nsqd, topic: st
         print("bye")
         """
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"bye\n", b"")
     eventually(lambda: channel(nsqd, topic)["depth"] == 10)
 

@@ -89,5 +89,5 @@ import gnsq.pytest_plugin
 loaded = set(sys.modules) - before
 print(sorted(loaded & {"ssl", "gevent", "asyncio"}))
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"

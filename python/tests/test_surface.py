@@ -253,17 +253,17 @@ def test_the_package_has_its_names() -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_each_module_can_be_imported_by_itself(name: str) -> None:
-    subprocess.run([sys.executable, "-W", "error", "-c", f"import gnsq.{name}"], check=True, timeout=60)
+    subprocess.run([sys.executable, "-I", "-W", "error", "-c", f"import gnsq.{name}"], check=True, timeout=60)
 
 
 def test_modules_that_programs_use_without_importing_them_are_there() -> None:
     code = "import gnsq; gnsq.errors.NSQException, gnsq.protocol.OK, gnsq.states.INIT"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-I", "-c", code], check=True, timeout=60)
 
 
 def test_gevent_and_asyncio_are_not_imported_unasked() -> None:
     code = "import gnsq, sys; assert not {'gevent', 'asyncio', 'ssl', 'pytest'} & sys.modules.keys()"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-I", "-c", code], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("place", PLACES)
