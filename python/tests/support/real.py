@@ -174,18 +174,21 @@ def _flags(options: Mapping[str, object]) -> Iterator[tuple[str, object]]:
 
 def free_port(host: str) -> int:
     """A port nobody listens on, outside of those that the system gives to outgoing connections: a server that is
-    started again must find it free, and a client that tries it meanwhile must not connect to itself."""
+    started again must find it free, and a client that tries it meanwhile must not connect to itself. Each
+    is given once."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    while True:
-        port = random.randrange(15_000, 32_000)
+    for port in _PORTS:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             try:
                 probe.bind((host, port))
             except OSError:
                 continue
         return port
+    raise AssertionError("no port is left")
 
 
+#: By chance, since other tests may run on this machine.
+_PORTS = iter(random.sample(range(15_000, 32_000), 17_000))
 _TRIES = 5
 _TIME_TO_START = 30
 _TIME_TO_STOP = 30
