@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from . import _core, _lifecycle, _options, errors, protocol, states
+from ._address import bare_host, join_host_port
 from ._http_call import Data, Name
 from ._nsqd_message import NsqdMessage
 from ._signal import Signal
@@ -309,7 +310,7 @@ class ConnectionBase(Generic[_Sent]):
 
     def _begin_connect(self) -> _core.Operation:
         self._check_unclosed()
-        return _core.TcpClient.connect(self._host(), self.port, self._native_options())
+        return _core.TcpClient.connect(bare_host(self.address), self.port, self._native_options())
 
     def _opened(self, native: _core.TcpClient) -> None:
         """It has connected."""
@@ -352,10 +353,6 @@ class ConnectionBase(Generic[_Sent]):
         options["compression"] = None
         return _options.Options(**options).native()
 
-    def _host(self) -> str:
-        is_bracketed = self.address.startswith("[") and self.address.endswith("]")
-        return self.address[1:-1] if is_bracketed else self.address
-
     def _begin_exit(self) -> None:
         if self._native is not None:
             self._native.close()
@@ -364,8 +361,7 @@ class ConnectionBase(Generic[_Sent]):
         return self._native is None or self._native.closed().wait(timeout)
 
     def __str__(self) -> str:
-        host = self._host()
-        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+        return join_host_port(self.address, self.port)
 
     def __repr__(self) -> str:
         state = {states.INIT: "not connected", states.CONNECTED: "connected"}.get(self.state, "closed")

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any, Callable
 
 from . import _core, _lifecycle, _options, util
+from ._address import join_host_port
 from ._core import Message
 from ._peer import Peer
 from ._signal import Signal
@@ -176,9 +177,10 @@ class ConsumerBase:
 
     def connect_to_nsqd(self, address: str, port: int) -> None:
         """Consumes from this nsqd too, from now on."""
-        self.nsqd_tcp_addresses.add(_join(address, port))
+        nsqd = util.normalize_nsqd_address(join_host_port(address, port))
+        self.nsqd_tcp_addresses.add(nsqd)
         if self._native is not None:
-            self._native.add_nsqd(_join(address, port))
+            self._native.add_nsqd(nsqd)
 
     def query_nsqd(self) -> None:
         """Connects to the nsqds of :attr:`nsqd_tcp_addresses` that are new. Lost connections are renewed anyway."""
@@ -356,10 +358,6 @@ def _follow(consumer: weakref.ref[ConsumerBase], kind: str) -> None:
     alive = consumer()
     if alive is not None:
         alive._follow(kind)
-
-
-def _join(address: str, port: int) -> str:
-    return util.normalize_nsqd_address(f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
 
 
 def give_back(message: Message) -> None:

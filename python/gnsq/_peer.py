@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ._address import bare_host, join_host_port
+
 
 class Peer:
     """A connected nsqd: ``str(peer)`` is ``"address:port"``."""
@@ -11,12 +13,11 @@ class Peer:
     def __init__(self, host_and_port: str) -> None:
         host, _, port = host_and_port.rpartition(":")
         #: The host, without the brackets of an IPv6 address.
-        self.address = host.strip("[]")
+        self.address = bare_host(host)
         self.port = int(port)
 
     def __str__(self) -> str:
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{host}:{self.port}"
+        return join_host_port(self.address, self.port)
 
     def __repr__(self) -> str:
         return f"<gnsq nsqd {self}>"

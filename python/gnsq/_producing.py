@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from . import _core, _lifecycle, _options
+from ._address import join_host_port
 from ._peer import Peer
 from ._signal import Signal
 from ._tell import tell
@@ -104,8 +105,7 @@ class ProducerBase:
 
     def _add(self, address: str, port: int) -> None:
         """Adds an nsqd, to which a running producer begins to connect."""
-        host = f"[{address}]" if ":" in address and not address.startswith("[") else address
-        name = normalize_nsqd_address(f"{host}:{port}")
+        name = normalize_nsqd_address(join_host_port(address, port))
         if self._state == CLOSED:
             raise NSQException("the producer is closed")
         if self._state == RUNNING:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from . import _core, _http_call, _lifecycle, _modes, _options
+from ._address import bare_host, join_host_port
 from ._http_call import Call
 from .version import __version__
 
@@ -51,7 +52,7 @@ class HTTPConnection:
         if not host or any(character in "/?#@" or character.isspace() for character in host):
             raise ValueError(f"{host!r} is no host")
         self.scheme = scheme
-        self.host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        self.host = bare_host(host)
         self.port = self.default_port if port is None else int(port)
         self.useragent = useragent
         self.timeout = timeout
@@ -75,9 +76,8 @@ class HTTPConnection:
     @property
     def address(self) -> str:
         """The server's URL: `"http://host:port/"`."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
         prefix = self._prefix.strip("/")
-        return f"{self.scheme}://{host}:{self.port}/{prefix}{'/' if prefix else ''}"
+        return f"{self.scheme}://{join_host_port(self.host, self.port)}/{prefix}{'/' if prefix else ''}"
 
     def _connect(self) -> None:
         self._generation = _lifecycle.generation()

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Union
 
 from . import _core, _modes
+from ._address import bare_host, join_host_port
 from .errors import NSQException
 
 __all__ = ["Clock", "Nsqd", "Nsqlookupd"]
@@ -52,7 +53,7 @@ class _Server:
     """What both servers have: where they listen, and when."""
 
     def __init__(self, host: str, ports: dict[str, int], options: dict[str, Any]) -> None:
-        self._host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        self._host = bare_host(host)
         self._ports = ports
         self._options = {name: value for name, value in options.items() if value is not None}
         self._native: Any = None
@@ -96,7 +97,7 @@ class _Server:
         """
         if self._native is not None:
             raise NSQException(f"{self!r} is running: stop it first")
-        options = {f"{name}_address": self._join(port) for name, port in self._ports.items()}
+        options = {f"{name}_address": join_host_port(self._host, port) for name, port in self._ports.items()}
         native = _wait(self._begin({**self._options, **options}))
         for name in self._ports:
             address = getattr(native, f"{name}_address")()
@@ -128,13 +129,10 @@ class _Server:
         return port
 
     def _address(self, name: str) -> str:
-        return self._join(self._port(name))
-
-    def _join(self, port: int) -> str:
-        return f"[{self._host}]:{port}" if ":" in self._host else f"{self._host}:{port}"
+        return join_host_port(self._host, self._port(name))
 
     def __repr__(self) -> str:
-        ports = " ".join(f"{name}={self._join(port)}" for name, port in self._ports.items() if port)
+        ports = " ".join(f"{name}={join_host_port(self._host, port)}" for name, port in self._ports.items() if port)
         state = "running" if self._native is not None else "stopped"
         return f"<{type(self).__name__} {state}{' ' if ports else ''}{ports}>"
 
@@ -305,5 +303,5 @@ def _wait(operation: _core.Operation) -> Any:
 
 def _reachable(host: str) -> str:
     """The host at which a server that listens there can be reached."""
-    bare = host.strip("[]")
+    bare = bare_host(host)
     return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(bare, bare)  # noqa: S104 - it is replaced
