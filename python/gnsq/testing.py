@@ -18,7 +18,7 @@ import json
 import os
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Union
+from typing import Any, TypeVar, Union
 
 from . import _core, _modes
 from ._address import bare_host, join_host_port
@@ -28,6 +28,8 @@ __all__ = ["Clock", "Nsqd", "Nsqlookupd"]
 
 #: A file, as `open` takes it.
 _Path = Union[str, "os.PathLike[str]"]
+
+_Self = TypeVar("_Self", bound="_Server")
 
 
 class Clock:
@@ -112,6 +114,15 @@ class _Server:
         if native is not None:
             _wait(native.stop())
 
+    def __enter__(self: _Self) -> _Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
     def _begin(self, options: dict[str, Any]) -> _core.Operation:
         raise NotImplementedError
 
@@ -171,15 +182,6 @@ class Nsqlookupd(_Server):
 
     def _begin(self, options: dict[str, Any]) -> _core.Operation:
         return _core.NsqlookupdServer.start(options)
-
-    def __enter__(self) -> Nsqlookupd:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 class Nsqd(_Server):
@@ -285,15 +287,6 @@ class Nsqd(_Server):
     def _begin(self, options: dict[str, Any]) -> _core.Operation:
         lookupds = [lookupd if isinstance(lookupd, str) else lookupd.tcp_address for lookupd in self._lookupd]
         return _core.NsqdServer.start({**options, "lookupd_tcp_addresses": lookupds})
-
-    def __enter__(self) -> Nsqd:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def _wait(operation: _core.Operation) -> Any:
