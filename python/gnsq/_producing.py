@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 import weakref
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Callable
 
 from . import _core, _lifecycle, _options
 from ._address import join_host_port
+from ._modes import Waitable
 from ._peer import Peer
 from ._signal import Signal
 from ._tell import tell
@@ -142,6 +144,33 @@ class ProducerBase:
     def _notify(self, signal: Signal, **kwargs: Any) -> None:
         """Tells the receivers of a signal of what they can't prevent."""
         tell(signal, self, **kwargs)
+
+    def _submitting(
+        self, submit: Callable[[_core.Producer, float | None], _core.Publish | None], wait: float | None
+    ) -> Generator[tuple[Waitable, float | None], bool, _core.Publish]:
+        """Submits what there was no connection or no room for, once there is. It gives what is to be waited for, and
+        for how many seconds, and is sent whether that is ready."""
+        deadline = None if wait is None else time.monotonic() + wait
+        while True:
+            native = self._running()
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not native.is_connected():
+                if left == 0.0:
+                    raise self._no_connections(native, wait)
+                connected = native.connected()
+                try:
+                    if not (yield connected, left):
+                        raise self._no_connections(native, wait)
+                    connected.result()
+                finally:
+                    connected.cancel()
+            elif not native.has_room():
+                if left == 0.0 or not (yield native.room(), left):
+                    raise self._no_room(native, wait)
+            else:
+                publish = submit(native, left)
+                if publish is not None:
+                    return publish
 
     def _attempted(self) -> _core.Operation:
         """Done when there was an attempt to connect to each nsqd, or it takes too long to be waited for."""

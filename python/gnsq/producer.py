@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import weakref
 from collections.abc import Iterable
 from types import TracebackType
@@ -152,30 +151,16 @@ class Producer(ProducerBase):
         wait: float | None,
     ) -> _core.Publish:
         """Submits what there was no connection or no room for, once there is."""
-        deadline = None if wait is None else time.monotonic() + wait
-        while True:
-            native = self._running()
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not native.is_connected():
-                self._await_connection(mode, native, left, wait)
-            elif not native.has_room():
-                if left == 0.0 or not mode.wait(native.room(), left):
-                    raise self._no_room(native, wait)
-            else:
-                publish = submit(native, left)
-                if publish is not None:
-                    return publish
-
-    def _await_connection(self, mode: Mode, native: _core.Producer, left: float | None, wait: float | None) -> None:
-        if left != 0.0:
-            connected = native.connected()
-            try:
-                if mode.wait(connected, left):
-                    connected.result()
-                    return
-            finally:
-                connected.cancel()
-        raise self._no_connections(native, wait)
+        steps = self._submitting(submit, wait)
+        try:
+            waited = next(steps)
+            while True:
+                waited = steps.send(mode.wait(*waited))
+        except StopIteration as submitted:
+            publish: _core.Publish = submitted.value
+            return publish
+        finally:
+            steps.close()
 
     def _await_attempts(self) -> None:
         current().wait(self._attempted())

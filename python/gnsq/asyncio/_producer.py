@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import weakref
 from collections.abc import Awaitable, Iterable
 from functools import partial
@@ -151,30 +150,16 @@ class Producer(ProducerBase):
         self, submit: Callable[[_core.Producer, float | None], _core.Publish | None], limit: float | None
     ) -> _core.Publish:
         """Submits what there was no connection or no room for, once there is."""
-        deadline = None if limit is None else time.monotonic() + limit
-        while True:
-            native = self._running()
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not native.is_connected():
-                await self._await_connection(native, left, limit)
-            elif not native.has_room():
-                if left == 0.0 or not await wait(native.room(), left):
-                    raise self._no_room(native, limit)
-            else:
-                publish = submit(native, left)
-                if publish is not None:
-                    return publish
-
-    async def _await_connection(self, native: _core.Producer, left: float | None, limit: float | None) -> None:
-        if left != 0.0:
-            connected = native.connected()
-            try:
-                if await wait(connected, left):
-                    connected.result()
-                    return
-            finally:
-                connected.cancel()
-        raise self._no_connections(native, limit)
+        steps = self._submitting(submit, limit)
+        try:
+            waited = next(steps)
+            while True:
+                waited = steps.send(await wait(*waited))
+        except StopIteration as submitted:
+            publish: _core.Publish = submitted.value
+            return publish
+        finally:
+            steps.close()
 
     def _notify(self, signal: Signal, **kwargs: Any) -> None:
         notify(self._loop, signal, self, logger, **kwargs)
