@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gnsq::{Address, ConsumerHandle, Io, SignalGuard};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -252,13 +251,7 @@ impl Consumer {
 
 impl Client {
     fn follow(&self, kind: &str) -> PyResult<()> {
-        let signals = self.handle.signals();
-        let guard = match kind {
-            "response" => self.sender.follow_responses(signals),
-            "error" => self.sender.follow_errors(signals),
-            "auth" => self.sender.follow_auth(signals),
-            _ => return Err(PyValueError::new_err(format!("there are no events of kind {kind}"))),
-        };
+        let guard = self.sender.follow(kind, self.handle.signals())?;
         self.followed.lock().unwrap_or_else(PoisonError::into_inner).push(guard);
         Ok(())
     }

@@ -1,13 +1,14 @@
 //! What has happened, in its order, until Python takes it.
 //!
 //! The I/O's side is an [`EventSender`], Python's side `_core.Events`. A client's signals become events by
-//! [`follow_responses`](EventSender::follow_responses) and its like, its own findings by [`push`](EventSender::push).
+//! [`follow`](EventSender::follow), its own findings by [`push`](EventSender::push).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use gnsq::{Address, AuthResponse, MessageFrame, ServerError, SignalGuard, Signals};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
@@ -206,28 +207,25 @@ impl EventSender {
         }
     }
 
-    /// Makes nsqd's answers events, for as long as the guard is there. A publish is answered, too: worth it only where
-    /// somebody listens.
-    pub(crate) fn follow_responses(&self, signals: &Signals) -> SignalGuard {
+    /// Makes what the signals tell events, for as long as the guard is there: nsqd's answers ("response"), its errors
+    /// ("error") or accepted secrets ("auth"). A publish is answered, too: worth it only where somebody listens.
+    ///
+    /// # Errors
+    ///
+    /// `ValueError` for another kind.
+    pub(crate) fn follow(&self, kind: &str, signals: &Signals) -> PyResult<SignalGuard> {
         let sender = self.clone();
-        signals.on_response.connect(move |event| {
-            sender.push(Event::Response(event.nsqd.clone(), event.data.clone()));
-        })
-    }
-
-    /// Makes nsqd's errors events, for as long as the guard is there.
-    pub(crate) fn follow_errors(&self, signals: &Signals) -> SignalGuard {
-        let sender = self.clone();
-        signals.on_error.connect(move |event| {
-            sender.push(Event::Error(event.nsqd.clone(), event.error.clone()));
-        })
-    }
-
-    /// Makes accepted secrets events, for as long as the guard is there.
-    pub(crate) fn follow_auth(&self, signals: &Signals) -> SignalGuard {
-        let sender = self.clone();
-        signals.on_auth.connect(move |event| {
-            sender.push(Event::Auth(event.nsqd.clone(), event.response.clone()));
+        Ok(match kind {
+            "response" => signals.on_response.connect(move |event| {
+                sender.push(Event::Response(event.nsqd.clone(), event.data.clone()));
+            }),
+            "error" => signals.on_error.connect(move |event| {
+                sender.push(Event::Error(event.nsqd.clone(), event.error.clone()));
+            }),
+            "auth" => signals.on_auth.connect(move |event| {
+                sender.push(Event::Auth(event.nsqd.clone(), event.response.clone()));
+            }),
+            _ => return Err(PyValueError::new_err(format!("there are no events of kind {kind}"))),
         })
     }
 }

@@ -209,13 +209,7 @@ impl Producer {
 
 impl Inner {
     fn follow(&self, kind: &str) -> PyResult<()> {
-        let signals = self.producer.signals();
-        let guard = match kind {
-            "response" => self.sender.follow_responses(signals),
-            "error" => self.sender.follow_errors(signals),
-            "auth" => self.sender.follow_auth(signals),
-            _ => return Err(PyValueError::new_err(format!("there are no events of kind {kind}"))),
-        };
+        let guard = self.sender.follow(kind, self.producer.signals())?;
         self.followed.lock().unwrap_or_else(PoisonError::into_inner).push(guard);
         Ok(())
     }
