@@ -150,6 +150,32 @@ def test_it_listens_on_ipv6() -> None:
         assert json.loads(ask(nsqd.http_address, "/info"))["broadcast_address"] == "::1"
 
 
+def test_it_sends_its_statistics_to_a_statsd() -> None:
+    clock = Clock()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd:
+        statsd.bind(("127.0.0.1", 0))
+        statsd.settimeout(30)
+        options: dict[str, Any] = {
+            "statsd_address": f"127.0.0.1:{statsd.getsockname()[1]}",
+            "statsd_prefix": "tests",
+            "statsd_interval": 10,
+            "statsd_mem_stats": False,
+            "statsd_udp_packet_size": 100,
+            "statsd_exclude_ephemeral": True,
+        }
+        with Nsqd(clock=clock, **options) as nsqd:
+            for topic in ("orders", "orders%23ephemeral"):
+                ask(nsqd.http_address, f"/pub?topic={topic}", b"tea")
+            clock.advance(10)
+            lines: list[str] = []
+            while not any("tests.topic.orders.depth" in line for line in lines):
+                packet = statsd.recv(4096)
+                assert len(packet) <= 100
+                lines += packet.decode().splitlines()
+    assert lines[0] == "tests.topic.orders.message_count:1|c"
+    assert all(line.startswith("tests.topic.orders.") for line in lines)
+
+
 def test_it_offers_https(tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
