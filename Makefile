@@ -1,7 +1,7 @@
 # Everything a contributor runs. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo tools python lint lint-python test test-python fuzz doc bench bench-python instructions instructions-record clean
+.PHONY: help demo tools python lint lint-python test test-python fuzz doc bench bench-python bench-micro instructions instructions-record clean
 
 TOOLS_STAMP := tools/bin/.stamp
 PYTHON ?= python3
@@ -77,6 +77,9 @@ bench: tools ## Measure the client beside a plain socket loop, and the embedded 
 
 bench-python: tools ## Measure the Python package beside gnsq 1.0, pynsq and ansq (QUICK=1: two rounds in place of five)
 	bench/python/run
+
+bench-micro: ## Time the parts by themselves: codec, RDY plan, a message's way through the client
+	cargo bench -p gnsq-proto -p gnsq --bench codec --bench rdy --bench dispatch
 
 instructions: ## Count a message's instructions, and fail where they are over a tenth more than recorded
 	bench/instructions/run
