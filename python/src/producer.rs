@@ -117,13 +117,11 @@ impl Producer {
     fn multipublish(&self, topic: &str, messages: &Bound<'_, PyAny>, wait: Option<f64>) -> PyResult<Option<Publish>> {
         let inner = self.inner.get()?;
         let topic = inner.topic(topic)?;
-        let bodies = body::bodies(messages)?;
-        inner.limits.check_messages(&bodies).map_err(gnsq::Error::from).map_err(Failure::from)?;
+        let batch = body::bodies(messages, &inner.limits)?;
         if !inner.takes() {
             return Ok(None);
         }
-        let size = bodies.iter().map(|body| body.len() + PER_MESSAGE).sum();
-        inner.submit(topic, size, Work::Several(bodies), waiting(wait)).map(Some)
+        inner.submit(topic, batch.size(), Work::Several(batch), waiting(wait)).map(Some)
     }
 
     /// What happens on the connections, as far as it is followed. It ends when the producer has.
@@ -276,9 +274,6 @@ fn delay(millis: f64) -> PyResult<Duration> {
     let delay = Duration::try_from_secs_f64(millis.trunc() / 1000.0);
     delay.map_err(|_| PyValueError::new_err(format!("defer is {millis}: give milliseconds, 0 or more")))
 }
-
-/// What a message counts beside its body, as nsqd counts it.
-const PER_MESSAGE: usize = 4;
 
 /// The longest that a publish may take: no limit is one that nobody waits for.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use futures_util::task::AtomicWaker;
-use gnsq::{Error, Producer, PublishOptions, TopicName};
+use gnsq::{Batch, Error, Producer, PublishOptions, TopicName};
 
 use crate::errors::Failure;
 use crate::events::EventSender;
@@ -62,7 +62,7 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) enum Work {
     One(Bytes),
-    Several(Vec<Bytes>),
+    Several(Batch),
 }
 
 impl Submissions {
@@ -236,7 +236,7 @@ async fn publish(producer: Producer, job: Job) -> Done {
     let outcome = tokio::task::unconstrained(async move {
         match work {
             Work::One(body) => producer.publish_with(topic, body, options).await,
-            Work::Several(bodies) => producer.multipublish_with(topic, bodies, options).await,
+            Work::Several(batch) => producer.multipublish_packed(topic, batch, options).await,
         }
     })
     .await;
