@@ -73,9 +73,10 @@ impl Producer {
             .max_outstanding_bytes(max_outstanding_bytes)
             .io(Io::Runtime(runtime.clone()));
         let producer = builder.build().map_err(Failure::from)?;
-        let submissions = Submissions::new(max_outstanding as usize, max_outstanding_bytes as usize);
+        let (messages, bytes) = (max_outstanding as usize, max_outstanding_bytes as usize);
+        let submissions = Submissions::new(producer.clone(), runtime.clone(), messages, bytes);
         let (events, sender) = Events::new(events::Room::SIGNALS);
-        drop(runtime.spawn(carry_out(producer.clone(), submissions.clone(), sender.clone())));
+        drop(runtime.spawn(carry_out(submissions.clone(), sender.clone())));
         let mut limits = PublishLimits::default();
         (limits.max_msg_size, limits.max_body_size) = (max_msg_size, max_body_size);
         let (latest, followed) = (Mutex::default(), Mutex::default());
