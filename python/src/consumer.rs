@@ -4,23 +4,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gnsq::{Address, ConsumerHandle, Io, SignalGuard};
+use gnsq::{Address, ConsumerHandle, Io};
 use pyo3::prelude::*;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::answers::Answers;
 use crate::errors::Failure;
-use crate::events::{EventSender, Events, Room};
+use crate::events::{Events, Followed, Room};
 use crate::gather::Gather;
 use crate::http::HttpClient;
 use crate::line::{Line, Queue};
-use crate::mailbox::{Mailbox, Waiter, deadline};
+use crate::mailbox::{Mailbox, Waiter};
 use crate::operation::{Operation, Value};
 use crate::options::{ConnectionOptions, seconds};
-use crate::parker::park;
 use crate::process::Owned;
 use crate::runtime;
+use crate::waiting::{Waitable, Waiters};
 
 /// Takes the messages of a channel, and puts those of each nsqd into a line of their own. Ready when there are new lines,
 /// and when it is closed.
@@ -35,9 +35,7 @@ pub(crate) struct Consumer {
 struct Client {
     handle: ConsumerHandle,
     lines: Arc<Lines>,
-    sender: EventSender,
-    /// What is followed, for as long as this lasts. Locked only with the GIL.
-    followed: Mutex<Vec<SignalGuard>>,
+    followed: Followed,
 }
 
 /// Shared by Python and the I/O.
@@ -56,7 +54,7 @@ struct Inner {
     open: Vec<Open>,
     /// How many of the last ones Python has not been given.
     fresh: usize,
-    waiters: Vec<Waiter>,
+    waiters: Waiters,
     is_closed: bool,
 }
 
@@ -116,15 +114,13 @@ impl Consumer {
                 builder = builder.lookupd_client(lookupd.lookupd()?);
             }
         }
+        let (events, sender) = Events::new(Room::SIGNALS);
+        let followed = Followed::new(sender.clone(), follow)?;
+        let builder = builder.signals(followed.signals());
         let consumer = py.detach(|| builder.build()).map_err(Failure::from)?;
         let lines = Arc::new(Lines::new(merged));
         let (closed, completer) = Operation::new();
-        let (events, sender) = Events::new(Room::SIGNALS);
-        let handle = consumer.handle().clone();
-        let client = Client { handle, lines: lines.clone(), sender: sender.clone(), followed: Mutex::default() };
-        for kind in &follow {
-            client.follow(kind)?;
-        }
+        let client = Client { handle: consumer.handle().clone(), lines: lines.clone(), followed };
         let ended = move || {
             sender.end(None);
             completer.complete(Ok(Value::None));
@@ -161,7 +157,7 @@ impl Consumer {
 
     /// Has events of a kind happen: "response", "error" or "auth".
     fn follow(&self, kind: &str) -> PyResult<()> {
-        self.client.get()?.follow(kind)
+        self.client.get()?.followed.follow(kind)
     }
 
     /// Begins to close: from here on no message is begun, and none that a handler returns from is finished.
@@ -217,29 +213,12 @@ impl Consumer {
     /// Blocks this thread until it is ready, for up to `timeout` seconds (None: for ever); tells whether it is.
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let lines = &self.client.get()?.lines;
-        let ready = || Ok(lines.inner().is_ready().then_some(()));
-        let waited = park(py, deadline(timeout)?, ready, |parker| {
-            let mut inner = lines.inner();
-            if !inner.waiters.iter().any(|waiter| waiter.is_thread(&parker)) {
-                inner.waiters.push(Waiter::Thread(parker));
-            }
-        })?;
-        Ok(waited.is_some())
+        self.client.get()?.lines.wait(py, timeout)
     }
 
     /// Has the mailbox give `target` out when it is ready.
     fn arm(&self, mailbox: &Mailbox, target: Py<PyAny>) -> PyResult<()> {
-        let lines = &self.client.get()?.lines;
-        let waiter = mailbox.waiter(target)?;
-        let mut inner = lines.inner();
-        if inner.is_ready() {
-            drop(inner);
-            waiter.tell();
-        } else {
-            inner.waiters.push(waiter);
-        }
-        Ok(())
+        self.client.get()?.lines.arm(mailbox, target)
     }
 
     fn __repr__(&self) -> PyResult<String> {
@@ -250,12 +229,6 @@ impl Consumer {
 }
 
 impl Client {
-    fn follow(&self, kind: &str) -> PyResult<()> {
-        let guard = self.sender.follow(kind, self.handle.signals())?;
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner).push(guard);
-        Ok(())
-    }
-
     fn stop(&self) {
         self.lines.stopping.store(true, Ordering::Release);
         self.handle.request_shutdown();
@@ -361,6 +334,22 @@ impl Lines {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waitable for Lines {
+    type Locked<'a> = MutexGuard<'a, Inner>;
+
+    fn locked(&self) -> Self::Locked<'_> {
+        self.inner()
+    }
+
+    fn is_ready_in(&self, inner: &Self::Locked<'_>) -> bool {
+        inner.is_ready()
+    }
+
+    fn waiters<'a>(inner: &'a mut Self::Locked<'_>) -> Option<&'a mut Waiters> {
+        Some(&mut inner.waiters)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What has happened, in its order, until Python takes it.
 //!
 //! The I/O's side is an [`EventSender`], Python's side `_core.Events`. A client's signals become events by
-//! [`follow`](EventSender::follow), its own findings by [`push`](EventSender::push).
+//! [`Followed`], its own findings by [`push`](EventSender::push).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,9 +13,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::errors::{Failure, server_error};
-use crate::mailbox::{Mailbox, Waiter, deadline};
-use crate::parker::park;
+use crate::mailbox::{Mailbox, Waiter};
 use crate::process::Owned;
+use crate::waiting::{Waitable, Waiters};
 
 /// Something that has happened. The I/O makes it, so it knows no Python object.
 #[derive(Debug)]
@@ -68,7 +68,15 @@ struct State {
     heartbeat: bool,
     missed: u64,
     ended: bool,
-    waiters: Vec<Waiter>,
+    waiters: Waiters,
+}
+
+/// A client's signals, as far as they become events.
+pub(crate) struct Followed {
+    signals: Signals,
+    sender: EventSender,
+    /// For as long as this lasts. Locked only with the GIL.
+    guards: Mutex<Vec<SignalGuard>>,
 }
 
 /// What has happened, in its order. Ready while there is something to take, and for ever once it has ended.
@@ -144,30 +152,12 @@ impl Events {
     /// tells whether it is so.
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let shared = self.shared.get()?;
-        let ready = || Ok(shared.lock().is_ready().then_some(()));
-        let told = park(py, deadline(timeout)?, ready, |parker| {
-            let mut state = shared.lock();
-            // What has come between is found by the caller, which looks again.
-            if !state.is_ready() && !state.waiters.iter().any(|waiter| waiter.is_thread(&parker)) {
-                state.waiters.push(Waiter::Thread(parker));
-            }
-        })?;
-        Ok(told.is_some())
+        self.shared.get()?.wait(py, timeout)
     }
 
     /// Has the mailbox give `target` out when there is something to take or it has ended.
     fn arm(&self, mailbox: &Mailbox, target: Py<PyAny>) -> PyResult<()> {
-        let shared = self.shared.get()?;
-        let waiter = mailbox.waiter(target)?;
-        let mut state = shared.lock();
-        if state.is_ready() {
-            drop(state);
-            waiter.tell();
-        } else {
-            state.waiters.push(waiter);
-        }
-        Ok(())
+        self.shared.get()?.arm(mailbox, target)
     }
 
     fn __repr__(&self) -> PyResult<String> {
@@ -206,27 +196,64 @@ impl EventSender {
             state.tell();
         }
     }
+}
 
-    /// Makes what the signals tell events, for as long as the guard is there: nsqd's answers ("response"), its errors
-    /// ("error") or accepted secrets ("auth"). A publish is answered, too: worth it only where somebody listens.
+impl Followed {
+    /// Signals for a client that is to be made, of which these kinds are followed.
+    ///
+    /// # Errors
+    ///
+    /// As [`follow`](Self::follow).
+    pub(crate) fn new(sender: EventSender, kinds: Vec<String>) -> PyResult<Self> {
+        let followed = Self { signals: Signals::default(), sender, guards: Mutex::default() };
+        for kind in kinds {
+            followed.follow(&kind)?;
+        }
+        Ok(followed)
+    }
+
+    pub(crate) fn signals(&self) -> Signals {
+        self.signals.clone()
+    }
+
+    /// Makes what a signal tells events: nsqd's answers ("response"), its errors ("error") or accepted secrets ("auth"). A
+    /// publish is answered, too: worth it only where somebody listens.
     ///
     /// # Errors
     ///
     /// `ValueError` for another kind.
-    pub(crate) fn follow(&self, kind: &str, signals: &Signals) -> PyResult<SignalGuard> {
-        let sender = self.clone();
-        Ok(match kind {
-            "response" => signals.on_response.connect(move |event| {
+    pub(crate) fn follow(&self, kind: &str) -> PyResult<()> {
+        let sender = self.sender.clone();
+        let guard = match kind {
+            "response" => self.signals.on_response.connect(move |event| {
                 sender.push(Event::Response(event.nsqd.clone(), event.data.clone()));
             }),
-            "error" => signals.on_error.connect(move |event| {
+            "error" => self.signals.on_error.connect(move |event| {
                 sender.push(Event::Error(event.nsqd.clone(), event.error.clone()));
             }),
-            "auth" => signals.on_auth.connect(move |event| {
+            "auth" => self.signals.on_auth.connect(move |event| {
                 sender.push(Event::Auth(event.nsqd.clone(), event.response.clone()));
             }),
             _ => return Err(PyValueError::new_err(format!("there are no events of kind {kind}"))),
-        })
+        };
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner).push(guard);
+        Ok(())
+    }
+}
+
+impl Waitable for Shared {
+    type Locked<'a> = MutexGuard<'a, State>;
+
+    fn locked(&self) -> Self::Locked<'_> {
+        self.lock()
+    }
+
+    fn is_ready_in(&self, state: &Self::Locked<'_>) -> bool {
+        state.is_ready()
+    }
+
+    fn waiters<'a>(state: &'a mut Self::Locked<'_>) -> Option<&'a mut Waiters> {
+        Some(&mut state.waiters)
     }
 }
 
@@ -252,7 +279,7 @@ impl State {
 
     fn tell(&mut self) {
         // Within the lock: telling is short, and most often nobody waits.
-        self.waiters.drain(..).for_each(Waiter::tell);
+        std::mem::take(&mut self.waiters).into_iter().for_each(Waiter::tell);
     }
 }
 

@@ -3,21 +3,21 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gnsq::{Address, Io, PublishLimits, PublishOptions, SignalGuard, TopicName};
+use gnsq::{Address, Io, PublishLimits, PublishOptions, TopicName};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::body;
 use crate::errors::Failure;
-use crate::events::{self, EventSender, Events};
-use crate::mailbox::{Mailbox, Waiter, deadline};
+use crate::events::{self, Events, Followed};
+use crate::mailbox::Mailbox;
 use crate::operation::{Operation, Value};
 use crate::options::{ConnectionOptions, seconds};
-use crate::parker::park;
 use crate::process::Owned;
 use crate::publish::{Publish, Slot};
 use crate::runtime;
 use crate::submissions::{Job, Submissions, Work, carry_out};
+use crate::waiting::Waitable;
 
 /// A producer that runs until it is closed or dropped.
 #[pyclass(frozen, module = "gnsq._core")]
@@ -32,9 +32,7 @@ struct Inner {
     limits: PublishLimits,
     /// The topic of the last publish: mostly it is that of the next one, too.
     latest: Mutex<Option<TopicName>>,
-    sender: EventSender,
-    /// What is followed, for as long as this lasts.
-    followed: Mutex<Vec<SignalGuard>>,
+    followed: Followed,
 }
 
 impl Drop for Inner {
@@ -72,18 +70,22 @@ impl Producer {
             .max_outstanding(max_outstanding)
             .max_outstanding_bytes(max_outstanding_bytes)
             .io(Io::Runtime(runtime.clone()));
+<<<<<<< HEAD
         let producer = builder.build().map_err(Failure::from)?;
         let (messages, bytes) = (max_outstanding as usize, max_outstanding_bytes as usize);
         let submissions = Submissions::new(producer.clone(), runtime.clone(), messages, bytes);
         let (events, sender) = Events::new(events::Room::SIGNALS);
         drop(runtime.spawn(carry_out(submissions.clone(), sender.clone())));
+=======
+        let (events, sender) = Events::new(events::Room::SIGNALS);
+        let followed = Followed::new(sender.clone(), follow)?;
+        let producer = builder.signals(followed.signals()).build().map_err(Failure::from)?;
+        let submissions = Submissions::new(max_outstanding as usize, max_outstanding_bytes as usize);
+        drop(runtime.spawn(carry_out(producer.clone(), submissions.clone(), sender)));
+>>>>>>> main
         let mut limits = PublishLimits::default();
         (limits.max_msg_size, limits.max_body_size) = (max_msg_size, max_body_size);
-        let (latest, followed) = (Mutex::default(), Mutex::default());
-        let inner = Inner { producer, submissions, limits, latest, sender, followed };
-        for kind in follow {
-            inner.follow(&kind)?;
-        }
+        let inner = Inner { producer, submissions, limits, latest: Mutex::default(), followed };
         Ok(Self { inner: Owned::new(inner), events: Py::new(py, events)? })
     }
 
@@ -132,7 +134,7 @@ impl Producer {
 
     /// Has events of a kind happen: "response", "error" or "auth".
     fn follow(&self, kind: &str) -> PyResult<()> {
-        self.inner.get()?.follow(kind)
+        self.inner.get()?.followed.follow(kind)
     }
 
     /// What becomes ready when there is room for another publish.
@@ -207,12 +209,6 @@ impl Producer {
 }
 
 impl Inner {
-    fn follow(&self, kind: &str) -> PyResult<()> {
-        let guard = self.sender.follow(kind, self.producer.signals())?;
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner).push(guard);
-        Ok(())
-    }
-
     /// Whether a publish could begin now.
     fn takes(&self) -> bool {
         self.producer.is_connected() && self.submissions.has_room()
@@ -248,17 +244,12 @@ impl Room {
     /// Blocks this thread until there is room, for up to `timeout` seconds (None: for ever); tells whether there is.
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let submissions = self.0.get()?;
-        let ready = || Ok(submissions.has_room().then_some(()));
-        let register = |parker| submissions.wait_for_room(Waiter::Thread(parker));
-        Ok(park(py, deadline(timeout)?, ready, register)?.is_some())
+        self.0.get()?.wait(py, timeout)
     }
 
     /// Has the mailbox give `target` out when there is room.
     fn arm(&self, mailbox: &Mailbox, target: Py<PyAny>) -> PyResult<()> {
-        let submissions = self.0.get()?;
-        submissions.wait_for_room(mailbox.waiter(target)?);
-        Ok(())
+        self.0.get()?.arm(mailbox, target)
     }
 }
 
