@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Callable
 
-from . import _modes
+from . import _lifecycle, _modes
 from ._modes._threads import THREADS
 
 
@@ -25,6 +25,7 @@ class Slot:
         self._waitable = waitable
         self._work = work
         self._is_over = is_over
+        self._generation = _lifecycle.generation()
         self._name = name
         # A greenlet that waits costs little. Of threads there would be one for each idle consumer.
         self._linger = _LINGER if mode is THREADS else None
@@ -36,13 +37,13 @@ class Slot:
         self._mode.when_ready(self._waitable, self._fill)
 
     def _fill(self) -> None:
-        if not self._is_over():
+        if not self._has_ended():
             self._mode.spawn(self._run, name=self._name)
 
     def _run(self) -> None:
         self.worker = current_worker()
         try:
-            while not self._is_over():
+            while not self._has_ended():
                 self._work()
                 if not self._mode.wait(self._waitable, self._linger):
                     break
@@ -53,8 +54,12 @@ class Slot:
         finally:
             self.worker = None
             # Also when what was called has ended this one: there is more to do.
-            if not self._is_over():
+            if not self._has_ended():
                 self._await()
+
+    def _has_ended(self) -> bool:
+        # A forked child has a copy of a greenlet that was about to go on, and goes on with it.
+        return self._generation != _lifecycle.generation() or self._is_over()
 
 
 def current_worker() -> int:
