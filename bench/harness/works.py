@@ -39,6 +39,8 @@ class Work:
     text: bool = False
     #: Where nothing grows with the number of messages: how many of whatever it is.
     count: int | None = None
+    #: How pictures name it, where the title is long.
+    short: str = ""
 
     @property
     def consumes(self) -> bool:
