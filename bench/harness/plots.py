@@ -43,7 +43,7 @@ def _rows(results: Results, some: Sequence[Work], who: Sequence[Client], figure:
             figures = [figure(run) for run in results.of(work.name, client.key) if figure(run) > 0]
             if figures:
                 dots.append(Dot(number, median(figures), min(figures), max(figures)))
-        rows.append(Row(work.short or work.title, dots))
+        rows.append(Row(work.title, dots))
     return rows
 
 
@@ -56,7 +56,7 @@ def _latencies(results: Results, some: Sequence[Work]) -> list[Row]:
             if counts:
                 half = latency.percentile(counts, 50)
                 dots.append(Dot(number, half, half, latency.percentile(counts, 99.9)))
-        rows.append(Row(work.short or work.title, dots))
+        rows.append(Row(work.title, dots))
     return rows
 
 

@@ -10,7 +10,7 @@ from html import escape
 #: Mid-tones, told apart by lightness too; nothing is drawn on the background.
 COLOURS = ("#8a8f98", "#d9480f", "#f08c3c", "#1c7ed6", "#2f9e44", "#ae3ec9", "#c2255c")
 _TEXT = "#7d8590"
-_WIDTH, _LEFT, _RIGHT, _TOP = 860, 250, 24, 64
+_WIDTH, _LEFT, _RIGHT, _TOP = 940, 350, 24, 64
 _LANE, _GAP = 13, 14
 
 

@@ -16,7 +16,6 @@ _MOST_BYTES = 400 * 1024 * 1024
 #: So many messages are always a whole number of batches, and the same for each of those who publish at once.
 _UNIT = 1000
 
-
 Options = Mapping[str, Union[str, int]]
 
 
@@ -39,8 +38,6 @@ class Work:
     text: bool = False
     #: Where nothing grows with the number of messages: how many of whatever it is.
     count: int | None = None
-    #: How pictures name it, where the title is long.
-    short: str = ""
 
     @property
     def consumes(self) -> bool:
