@@ -1,7 +1,8 @@
 # Everything a contributor runs. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo tools python lint lint-python test test-python test-bench fuzz doc bench clean
+.PHONY: help demo tools python lint lint-python test test-python test-bench fuzz doc bench bench-micro instructions \
+	instructions-record clean
 
 TOOLS_STAMP := tools/bin/.stamp
 PYTHON ?= python3
@@ -11,7 +12,7 @@ HACK_VERSION := 0.6.46
 HACK_STAMP := tools/cargo/.cargo-hack-$(HACK_VERSION)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Publish a text through two nsqds, consume it, and prove that nothing was lost
 	cargo run --release --example quickstart
@@ -77,6 +78,15 @@ doc: ## Build the documentation into target/doc
 
 bench: tools ## Measure all clients beside one another, and the servers (25 minutes; QUICK=1: 5), and write it into docs
 	bench/run
+
+bench-micro: ## Time the parts by themselves: codec, RDY plan, a message's way through the client
+	cargo bench -p gnsq-proto -p gnsq --bench codec --bench rdy --bench dispatch
+
+instructions: ## Count a message's instructions, and fail where they are over a tenth more than recorded
+	bench/instructions/run
+
+instructions-record: ## Record a message's instructions anew, in bench/instructions/counts.json
+	bench/instructions/run --record
 
 clean: ## Remove everything that was built
 	cargo clean
