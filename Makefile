@@ -42,6 +42,8 @@ python: $(VENV_STAMP) ## Build the Python package and install it into python/.ve
 lint: $(HACK_STAMP) ## Check formatting, lints, documentation and each feature alone; a warning is an error
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cargo fmt --manifest-path bench/clients/tokio-nsq/Cargo.toml --check
+	test -z "$$(gofmt -l bench/clients/go | tee /dev/stderr)"
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	cargo clippy -p gnsq --all-targets --no-default-features -- -D warnings
 	tools/cargo/bin/cargo-hack hack clippy -p gnsq -p gnsq-proto --each-feature -- -D warnings
