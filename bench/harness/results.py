@@ -35,7 +35,7 @@ class Results:
         """Writes them: a run a line, so that differences can be read."""
         lines = [json.dumps(asdict(run)) for run in self.runs]
         about = {"surroundings": self.surroundings, "failures": self.failures}
-        text = json.dumps(about, indent=1, sort_keys=True).rstrip("}\n")
+        text = json.dumps(about, indent=1, sort_keys=True).removesuffix("\n}")
         text += ',\n "runs": [\n' + ",\n".join(f"  {line}" for line in lines) + "\n ]\n}\n"
         temporary = places.RESULTS.with_suffix(".new")
         temporary.write_text(text)
