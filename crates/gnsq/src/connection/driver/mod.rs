@@ -24,6 +24,7 @@ use self::waiter::Waiter;
 use super::confirmations::Confirmations;
 use super::handle::Handle;
 use super::op::{Failure, Op, Reply};
+use super::op_list::OpList;
 use super::read_size::ReadSize;
 use super::stats::Tally;
 use super::stream::Stream;
@@ -48,7 +49,7 @@ pub(super) struct Driver {
     /// How many messages came beyond all that RDY allows.
     overflows: u64,
     /// Taken from the handle, to be done.
-    ops: Vec<Op>,
+    ops: OpList,
     tally: Tally,
     lanes: Lanes,
     /// No publish's time is over earlier than this. Kept as a bound, so that neither sending nor answering has to search.
@@ -95,7 +96,7 @@ impl Driver {
             repeated: 0,
             repeated_since: now,
             overflows: 0,
-            ops: Vec::new(),
+            ops: OpList::default(),
             tally: Tally::default(),
             lanes: Lanes::default(),
             publishes_until: None,
@@ -411,7 +412,7 @@ impl Driver {
         for (_, reply) in self.flushes.drain(..) {
             reply.fail(Failure::Unknown(cause.clone()));
         }
-        for op in undone {
+        for op in undone.into_others() {
             match op {
                 Op::Publish(publish) => publish.fail(Failure::NotSent(cause.clone()), &self.handle),
                 Op::Ask(_, reply, _) => reply.fail(Failure::NotSent(cause.clone())),
