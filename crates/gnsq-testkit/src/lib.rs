@@ -2,6 +2,7 @@
 //!
 //! - [`Nsqd`], [`Nsqlookupd`] and [`Cluster`] start the real servers, each on its own ports and with its own data.
 //! - [`ScriptedPeer`] plays nsqd, or any other TCP server, word for word as a test dictates.
+//! - [`MemoryNsqd`] is an nsqd in the client's own thread, on which a client's instructions can be counted.
 //! - [`Proxy`] stands between a client and a server and breaks the network on command.
 //! - [`eventually`] waits for a state that no event announces; [`http`] asks servers for it.
 //!
@@ -10,11 +11,13 @@
 //! deadlines are in real time, so these tools don't fit a test whose tokio clock is paused.
 
 pub mod http;
+mod memory;
 mod peer;
 mod proxy;
 mod servers;
 mod wait;
 
+pub use memory::MemoryNsqd;
 pub use peer::{PeerConnection, ScriptedPeer, identify_reply};
 pub use proxy::{Direction, Proxy};
 pub use servers::{ChannelStats, Cluster, Nsqd, NsqdBuilder, Nsqlookupd, NsqlookupdBuilder, TopicStats, program};

@@ -14,6 +14,7 @@ use super::load::Load;
 use super::observer::Observer;
 use super::op::{Ask, Confirm, Failure, Op, Reply};
 use super::op_list::OpList;
+use super::seat::Seat;
 use super::stats::Counts;
 use crate::address::Address;
 use crate::config::ConnectionConfig;
@@ -31,6 +32,7 @@ pub(super) struct Shared {
     pub(super) observer: Arc<dyn Observer>,
     meter: Arc<ConnectionMeter>,
     pub(super) waker: AtomicWaker,
+    pub(super) seat: Seat,
     ops: Mutex<Ops>,
     load: Load,
     counts: Counts,
@@ -75,6 +77,7 @@ impl Handle {
             observer,
             meter,
             waker: AtomicWaker::new(),
+            seat: Seat::default(),
             ops: Mutex::default(),
             load: Load::default(),
             counts: Counts::default(),
@@ -205,14 +208,18 @@ impl Handle {
 
     /// Hands `op` to the driver; gives it back when the connection has ended.
     pub(crate) fn push(&self, op: Op) -> Result<(), Box<Op>> {
-        let ops = self.ops();
+        let mut ops = self.ops();
         if ops.closed {
             return Err(Box::new(op));
         }
-        if matches!(op, Op::Publish(_)) {
-            self.0.load.add_publish();
+        let may_be_alone = matches!(op, Op::Publish(_)) && self.0.load.add_publish();
+        let first = ops.list.is_empty();
+        ops.list.push(op);
+        drop(ops);
+        // The driver empties the list whenever it runs, so only the first has to wake it.
+        if first && !(may_be_alone && self.send_here()) {
+            self.0.waker.wake();
         }
-        self.add(ops, |list| list.push(op));
         Ok(())
     }
 
@@ -232,23 +239,18 @@ impl Handle {
     }
 
     fn add_to(&self, add: impl FnOnce(&mut OpList)) -> Result<()> {
-        let ops = self.ops();
+        let mut ops = self.ops();
         if ops.closed {
             drop(ops);
             return Err(self.end());
         }
-        self.add(ops, add);
-        Ok(())
-    }
-
-    fn add(&self, mut ops: MutexGuard<'_, Ops>, add: impl FnOnce(&mut OpList)) {
         let first = ops.list.is_empty();
         add(&mut ops.list);
         drop(ops);
-        // The driver empties the list whenever it runs, so only the first has to wake it.
         if first {
             self.0.waker.wake();
         }
+        Ok(())
     }
 
     pub(crate) async fn identify(&self) -> Result<Bytes> {

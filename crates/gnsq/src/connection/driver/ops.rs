@@ -14,17 +14,25 @@ use crate::connection::op::{Ask, Confirm, Failure, Op, Reply};
 use crate::connection::op_list::Asked;
 
 impl Driver {
-    pub(super) fn do_ops(&mut self, now: Instant) {
+    /// Returns whether they were publishes only.
+    pub(super) fn do_ops(&mut self, now: Instant) -> bool {
         let mut ops = std::mem::take(&mut self.ops);
         self.handle.take_ops(&mut ops);
         if ops.is_empty() {
             self.ops = ops;
-            return;
+            return true;
         }
         let in_flight = self.protocol.in_flight();
+        let mut are_publishes = true;
         ops.drain(|asked| match asked {
-            Asked::Finish(ids) => self.finish(ids),
-            Asked::Other(op) => self.do_op(op, now),
+            Asked::Finish(ids) => {
+                are_publishes = false;
+                self.finish(ids);
+            }
+            Asked::Other(op) => {
+                are_publishes &= matches!(op, Op::Publish(_));
+                self.do_op(op, now);
+            }
         });
         self.ops = ops;
         if self.confirmations.take_barrier()
@@ -36,6 +44,7 @@ impl Driver {
             self.window.on_answered(now, count(self.protocol.in_flight()));
         }
         self.send_ready();
+        are_publishes
     }
 
     fn finish(&mut self, ids: &[MessageId]) {
