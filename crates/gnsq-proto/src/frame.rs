@@ -129,12 +129,11 @@ impl FrameDecoder {
         }
         // One look at the whole header: cutting each field off the buffer costs as much as all the rest.
         let header: &[u8; MESSAGE_HEADER] = data.first_chunk().ok_or(FrameError::ShortMessage(data.len()))?;
-        let (timestamp, rest) = header.split_first_chunk().expect("a header has a timestamp");
-        let (attempts, id) = rest.split_first_chunk().expect("a header has attempts");
-        let (timestamp, attempts) = (i64::from_be_bytes(*timestamp), u16::from_be_bytes(*attempts));
-        let id = MessageId(*id.first_chunk().expect("a header has an id"));
+        let [t0, t1, t2, t3, t4, t5, t6, t7, a0, a1, id @ ..] = *header;
+        let timestamp = i64::from_be_bytes([t0, t1, t2, t3, t4, t5, t6, t7]);
+        let attempts = u16::from_be_bytes([a0, a1]);
         data.advance(MESSAGE_HEADER);
-        Ok(Some(Frame::Message(MessageFrame { timestamp, attempts, id, body: data.freeze() })))
+        Ok(Some(Frame::Message(MessageFrame { timestamp, attempts, id: MessageId(id), body: data.freeze() })))
     }
 
     /// How many bytes `input` lacks until its first frame is complete: 0 when it is or can't be one, at least 1 while
