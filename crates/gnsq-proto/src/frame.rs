@@ -122,16 +122,18 @@ impl FrameDecoder {
         if kind == RESPONSE {
             return Ok(Some(Frame::Response(take_response(input, size))));
         }
-        let mut data = input.split_to(SIZE + size).freeze();
-        data.advance(HEADER);
+        input.advance(HEADER);
+        let mut data = input.split_to(size - TYPE);
         if kind == ERROR {
-            return Ok(Some(Frame::Error(ServerError::parse(&data))));
+            return Ok(Some(Frame::Error(ServerError::parse(&data.freeze()))));
         }
-        let timestamp = data.get_i64();
-        let attempts = data.get_u16();
-        let mut id = MessageId([0; MessageId::LEN]);
-        data.copy_to_slice(&mut id.0);
-        Ok(Some(Frame::Message(MessageFrame { timestamp, attempts, id, body: data })))
+        // One look at the whole header: cutting each field off the buffer costs as much as all the rest.
+        let header: &[u8; MESSAGE_HEADER] = data.first_chunk().ok_or(FrameError::ShortMessage(data.len()))?;
+        let [t0, t1, t2, t3, t4, t5, t6, t7, a0, a1, id @ ..] = *header;
+        let timestamp = i64::from_be_bytes([t0, t1, t2, t3, t4, t5, t6, t7]);
+        let attempts = u16::from_be_bytes([a0, a1]);
+        data.advance(MESSAGE_HEADER);
+        Ok(Some(Frame::Message(MessageFrame { timestamp, attempts, id: MessageId(id), body: data.freeze() })))
     }
 
     /// How many bytes `input` lacks until its first frame is complete: 0 when it is or can't be one, at least 1 while

@@ -57,6 +57,7 @@ pub mod http;
 mod message;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+mod moment;
 mod nsqd;
 mod outbound;
 mod producer;

@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
 use crate::message::Message;
+use crate::moment::Moment;
 
 /// Filled by connections in batches, emptied by workers or a stream. What RDY allows bounds it, and each connection
 /// sends back what comes beyond twice that; what has lain there until its time was over makes room.
@@ -18,6 +19,9 @@ pub(crate) struct Queue {
     inner: Mutex<Inner>,
     /// Tells one who waits. Who takes a message and finds more tells the next: as many run as there is work for.
     filled: Arc<Notify>,
+    /// How many stand in line. Who enters it looks once more at the messages, so that one who looks at this number with
+    /// `inner` locked has either seen him or left the message to him.
+    in_line: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
@@ -29,7 +33,13 @@ struct Inner {
 /// A place in the line before a [`Queue`], taken by waiting. Who drops it leaves the line; a message that it was told
 /// of goes to the next.
 #[derive(Debug, Default)]
-pub(crate) struct Place(Option<Pin<Box<OwnedNotified>>>);
+pub(crate) struct Place(Option<Standing>);
+
+#[derive(Debug)]
+struct Standing {
+    told: Pin<Box<OwnedNotified>>,
+    in_line: Arc<AtomicUsize>,
+}
 
 impl Queue {
     /// Takes in a batch. In a closed queue the messages are dropped, which requeues them. Returns how many were.
@@ -38,7 +48,7 @@ impl Queue {
             let mut inner = self.lock();
             if !inner.closed {
                 // While nobody takes messages, nsqd sends them again and again.
-                let now = Instant::now();
+                let now = Moment::now();
                 while inner.messages.front().is_some_and(|message| message.expired_at(now)) {
                     inner.messages.pop_front();
                 }
@@ -58,7 +68,7 @@ impl Queue {
             let waits = place.poll(cx);
             let mut inner = self.lock();
             if let Some(message) = inner.messages.pop_front() {
-                let more = !inner.messages.is_empty();
+                let more = self.tells_next(&inner);
                 drop(inner);
                 // Whoever stays in line while busy would be told in place of one who is free.
                 place.leave();
@@ -74,7 +84,7 @@ impl Queue {
             if waits {
                 return Poll::Pending;
             }
-            place.enter(&self.filled);
+            place.enter(self);
         }
     }
 
@@ -83,7 +93,7 @@ impl Queue {
         let mut inner = self.lock();
         let count = inner.messages.iter().take(limit).take_while(|message| wanted(message)).count();
         into.extend(inner.messages.drain(..count));
-        let more = !inner.messages.is_empty();
+        let more = self.tells_next(&inner);
         drop(inner);
         if more {
             self.filled.notify_one();
@@ -111,6 +121,11 @@ impl Queue {
         self.lock().messages.len()
     }
 
+    /// Whether there is more, and somebody who may wait for it.
+    fn tells_next(&self, inner: &Inner) -> bool {
+        !inner.messages.is_empty() && self.in_line.load(Ordering::Relaxed) > 0
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -121,16 +136,24 @@ impl Place {
         self.0 = None;
     }
 
-    fn enter(&mut self, filled: &Arc<Notify>) {
-        self.0 = Some(Box::pin(filled.clone().notified_owned()));
+    fn enter(&mut self, queue: &Queue) {
+        queue.in_line.fetch_add(1, Ordering::Relaxed);
+        let told = Box::pin(queue.filled.clone().notified_owned());
+        self.0 = Some(Standing { told, in_line: queue.in_line.clone() });
     }
 
     /// Whether it is in line and was not told of a message yet.
     fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        let waits = self.0.as_mut().is_some_and(|told| told.as_mut().poll(cx).is_pending());
+        let waits = self.0.as_mut().is_some_and(|standing| standing.told.as_mut().poll(cx).is_pending());
         if !waits {
             self.leave();
         }
         waits
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        self.in_line.fetch_sub(1, Ordering::Relaxed);
     }
 }

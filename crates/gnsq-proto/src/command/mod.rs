@@ -87,13 +87,17 @@ impl Command {
             }
             Self::Sub { topic, channel } => put_line(out, format_args!("SUB {topic} {channel}\n")),
             Self::Rdy(count) => put_line(out, format_args!("RDY {count}\n")),
-            Self::Fin(id) => put_with_id(b"FIN ", id, out),
+            Self::Fin(id) => encode_fin(*id, out),
             Self::Req { id, delay_ms } => {
                 out.put(b"REQ ");
                 out.put(&id.0);
                 put_line(out, format_args!(" {delay_ms}\n"));
             }
-            Self::Touch(id) => put_with_id(b"TOUCH ", id, out),
+            Self::Touch(id) => {
+                out.put(b"TOUCH ");
+                out.put(&id.0);
+                out.put(b"\n");
+            }
             Self::Cls => out.put(b"CLS\n"),
             Self::Nop => out.put(b"NOP\n"),
             Self::Pub { topic, body } => {
@@ -141,10 +145,11 @@ fn put_bodies<'a>(bodies: impl ExactSizeIterator<Item = &'a Bytes> + Clone, out:
     }
 }
 
-fn put_with_id(word: &[u8], id: &MessageId, out: &mut Outgoing) {
-    out.put(word);
-    out.put(&id.0);
-    out.put(b"\n");
+/// Appends a [`Command::Fin`], the command that most messages end with, as one piece.
+pub(crate) fn encode_fin(id: MessageId, out: &mut Outgoing) {
+    let mut line = *b"FIN ................\n";
+    line[4..4 + MessageId::LEN].copy_from_slice(&id.0);
+    out.put(&line);
 }
 
 /// A line of known, bounded parts.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::answers::{Answer, Asked};
 use super::{Connection, Phase, Rejected, StateError};
-use crate::command::Command;
+use crate::command::{Command, encode_fin};
 use crate::identify::IdentifyRequest;
 use crate::message::MessageId;
 use crate::name::{ChannelName, TopicName};
@@ -114,8 +114,22 @@ impl<W> Connection<W> {
     /// When no channel is subscribed.
     pub fn finish(&mut self, id: MessageId) -> Result<bool, StateError> {
         self.expect_subscribed("FIN")?;
-        Command::Fin(id).encode(&mut self.output);
+        encode_fin(id, &mut self.output);
         Ok(self.in_flight.remove(id))
+    }
+
+    /// All of these messages are done.
+    ///
+    /// # Errors
+    ///
+    /// When no channel is subscribed.
+    pub fn finish_all(&mut self, ids: &[MessageId]) -> Result<(), StateError> {
+        self.expect_subscribed("FIN")?;
+        for id in ids {
+            encode_fin(*id, &mut self.output);
+            self.in_flight.remove(*id);
+        }
+        Ok(())
     }
 
     /// The message goes back to its channel, after `delay` (whole milliseconds, clamped by nsqd).

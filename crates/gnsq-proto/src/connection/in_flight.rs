@@ -13,6 +13,8 @@ pub(super) struct InFlight {
     max_msg_timeout: Duration,
     /// No message expires before this. Kept as a bound, so that neither arrival nor answer has to search.
     earliest: Option<Instant>,
+    /// When messages came last, and their times: those that are read together have the same.
+    latest: Option<(Instant, Times)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -24,12 +26,13 @@ struct Times {
 
 impl InFlight {
     pub(super) fn new(msg_timeout: Duration, max_msg_timeout: Duration) -> Self {
-        Self { messages: FxHashMap::default(), msg_timeout, max_msg_timeout, earliest: None }
+        Self { messages: FxHashMap::default(), msg_timeout, max_msg_timeout, earliest: None, latest: None }
     }
 
     pub(super) fn set_timeouts(&mut self, msg_timeout: Duration, max_msg_timeout: Duration) {
         self.msg_timeout = msg_timeout;
         self.max_msg_timeout = max_msg_timeout;
+        self.latest = None;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -42,12 +45,16 @@ impl InFlight {
 
     /// A message has arrived; returns when it will be given to someone else.
     pub(super) fn insert(&mut self, id: MessageId, now: Instant) -> Instant {
-        let deadline = now + self.msg_timeout;
-        self.messages.insert(id, Times { deadline, cap: now + self.max_msg_timeout });
+        let times = match self.latest {
+            Some((came, times)) if came == now => times,
+            _ => Times { deadline: now + self.msg_timeout, cap: now + self.max_msg_timeout },
+        };
+        self.latest = Some((now, times));
+        self.messages.insert(id, times);
         if self.earliest.is_none() {
-            self.earliest = Some(deadline);
+            self.earliest = Some(times.deadline);
         }
-        deadline
+        times.deadline
     }
 
     /// A message was answered.

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use gnsq_proto::limits::{DEFAULT_MAX_MSG_TIMEOUT, DEFAULT_MSG_TIMEOUT};
-use gnsq_proto::{AuthResponse, ChannelName, Facts, IdentifyResponse, Secret, TopicName};
+use gnsq_proto::{AuthResponse, ChannelName, Facts, IdentifyResponse, MessageId, Secret, TopicName};
 use tokio::sync::{Notify, oneshot};
 
 use super::load::Load;
 use super::observer::Observer;
 use super::op::{Ask, Confirm, Failure, Op, Reply};
+use super::op_list::OpList;
 use super::seat::Seat;
 use super::stats::Counts;
 use crate::address::Address;
@@ -35,7 +36,7 @@ pub(super) struct Shared {
     ops: Mutex<Ops>,
     load: Load,
     counts: Counts,
-    /// The zero of message deadlines.
+    /// The zero of `last_message` and the like.
     epoch: Instant,
     pub(super) identified: OnceLock<IdentifyResponse>,
     pub(super) subscribed: OnceLock<(TopicName, ChannelName)>,
@@ -59,7 +60,7 @@ pub(super) struct Shared {
 
 #[derive(Debug, Default)]
 struct Ops {
-    queue: Vec<Op>,
+    list: OpList,
     closed: bool,
 }
 
@@ -190,13 +191,9 @@ impl Handle {
         }
     }
 
-    /// Nanoseconds since this connection's epoch, the unit of message deadlines.
+    /// Nanoseconds since this connection's epoch.
     pub(crate) fn nanos(&self, instant: Instant) -> u64 {
         u64::try_from(instant.saturating_duration_since(self.0.epoch).as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    pub(crate) fn instant(&self, nanos: u64) -> Instant {
-        self.0.epoch + Duration::from_nanos(nanos)
     }
 
     /// A message came now; the window says how many there were at most lately.
@@ -216,10 +213,10 @@ impl Handle {
             return Err(Box::new(op));
         }
         let may_be_alone = matches!(op, Op::Publish(_)) && self.0.load.add_publish();
-        let first = ops.queue.is_empty();
-        ops.queue.push(op);
+        let first = ops.list.is_empty();
+        ops.list.push(op);
         drop(ops);
-        // The driver empties the queue whenever it runs, so only the first has to wake it.
+        // The driver empties the list whenever it runs, so only the first has to wake it.
         if first && !(may_be_alone && self.send_here()) {
             self.0.waker.wake();
         }
@@ -231,15 +228,24 @@ impl Handle {
         self.push(op).map_err(|_| self.end())
     }
 
-    /// [`send`](Self::send) for several, with one wake-up.
-    pub(crate) fn send_all(&self, added: impl Iterator<Item = Op>) -> Result<()> {
+    /// Sends FIN.
+    pub(crate) fn finish(&self, id: MessageId) -> Result<()> {
+        self.add_to(|list| list.finish(id))
+    }
+
+    /// Sends FIN for each, with one wake-up.
+    pub(crate) fn finish_all(&self, ids: &[MessageId]) -> Result<()> {
+        self.add_to(|list| list.finish_all(ids))
+    }
+
+    fn add_to(&self, add: impl FnOnce(&mut OpList)) -> Result<()> {
         let mut ops = self.ops();
         if ops.closed {
             drop(ops);
             return Err(self.end());
         }
-        let first = ops.queue.is_empty();
-        ops.queue.extend(added);
+        let first = ops.list.is_empty();
+        add(&mut ops.list);
         drop(ops);
         if first {
             self.0.waker.wake();
@@ -350,7 +356,7 @@ impl Handle {
         loop {
             let notified = self.0.drained.notified();
             self.0.draining.store(true, Ordering::SeqCst);
-            if self.0.end.get().is_some() || (self.ops().queue.is_empty() && self.in_flight() == 0) {
+            if self.0.end.get().is_some() || (self.ops().list.is_empty() && self.in_flight() == 0) {
                 return;
             }
             // The driver looks at `draining` when it next runs, which may be only now.
@@ -386,20 +392,20 @@ impl Handle {
     }
 
     /// Moves what was asked for into `into`, which is empty.
-    pub(super) fn take_ops(&self, into: &mut Vec<Op>) {
+    pub(super) fn take_ops(&self, into: &mut OpList) {
         let mut ops = self.ops();
-        if !ops.queue.is_empty() {
-            std::mem::swap(&mut ops.queue, into);
+        if !ops.list.is_empty() {
+            std::mem::swap(&mut ops.list, into);
         }
     }
 
     /// Takes no more ops; returns those that were never looked at.
-    pub(super) fn close(&self, cause: Error) -> Vec<Op> {
+    pub(super) fn close(&self, cause: Error) -> OpList {
         let rest = {
             let mut ops = self.ops();
             ops.closed = true;
             let _ = self.0.end.set(cause);
-            std::mem::take(&mut ops.queue)
+            std::mem::take(&mut ops.list)
         };
         self.0.in_flight.store(0, Ordering::Relaxed);
         self.0.meter.in_flight.set(0);

@@ -8,6 +8,7 @@ mod handle;
 mod load;
 mod observer;
 mod op;
+mod op_list;
 pub(crate) mod publish;
 mod read_size;
 mod seat;

@@ -3,7 +3,6 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use futures_util::FutureExt;
 use gnsq_proto::MessageId;
@@ -13,6 +12,7 @@ use super::core::Core;
 use super::handler::{Seen, failed, panic_text};
 use crate::events::{HandlerError, MessageEvent};
 use crate::message::{Lender, Loan, Message, Verdict};
+use crate::moment::Moment;
 use crate::trace::message_event;
 
 /// What a function has made of a batch. Messages that it has answered itself, or [detached](Message::detach), are left
@@ -48,11 +48,11 @@ impl ConsumerHandle {
             let seen = Seen { id: message.id(), attempts: core.attempts(message), event: core.event(message) };
             lent.push(Lent { loan: lender.lend(message), seen });
         }
-        let began = Instant::now();
+        let began = Moment::now();
         let outcome = AssertUnwindSafe(async { function(messages).await }).catch_unwind().await;
         // One call, whatever it was about.
         if let Some(lent) = lent.first() {
-            lent.loan.connection().meter().handler.record_time(began, Instant::now());
+            lent.loan.connection().meter().handler.record_time(began, Moment::now());
         }
         match outcome {
             Ok(Ok(BatchOutcome::Finish)) => lent.into_iter().for_each(Lent::finish),
@@ -75,7 +75,7 @@ impl ConsumerHandle {
 
     /// Gives back what nobody has begun, in a shutdown.
     pub(crate) fn give_back(&self, mut messages: Vec<Message>) {
-        let now = Instant::now();
+        let now = Moment::now();
         messages.retain(|message| !message.expired_at(now));
         self.core.counters.dropped.fetch_add(messages.len() as u64, Ordering::Relaxed);
         drop(messages);
@@ -108,7 +108,7 @@ impl Lent<'_> {
 
 fn settle(loan: Loan<'_>, id: MessageId, verdict: Verdict) {
     let connection = loan.connection();
-    if let Err(error) = loan.settle(verdict, Instant::now()) {
+    if let Err(error) = loan.settle(verdict, Moment::now()) {
         message_event!(WARN, connection, id, %error, "a handled message could not be answered");
     }
 }

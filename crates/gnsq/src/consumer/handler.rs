@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -20,6 +20,7 @@ use super::{Consumer, ConsumerHandle};
 use crate::connection::Handle;
 use crate::events::{ExceptionEvent, HandlerError, MessageEvent};
 use crate::message::{Lender, Message, Verdict};
+use crate::moment::Moment;
 use crate::trace::{message_event, message_span};
 
 /// An error by which a handler asks for another delay than the consumer's, or for no backoff.
@@ -132,7 +133,7 @@ where
         // Pinned here, where it is made: a message is large enough for its moves to count.
         let call = pin!(async { handler(message).await });
         let verdict = attempt(&core, connection, seen, call, delay).await;
-        let now = Instant::now();
+        let now = Moment::now();
         connection.meter().handler.record_time(inlet.handed_out(), now);
         inlet.set_now(now);
         if let Err(error) = loan.settle(verdict, now) {

@@ -4,7 +4,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -12,6 +11,7 @@ use futures_util::future::BoxFuture;
 use super::core::Core;
 use crate::events::MessageEvent;
 use crate::message::Message;
+use crate::moment::Moment;
 use crate::queue::Place;
 use crate::trace::message_event;
 
@@ -23,13 +23,13 @@ pub(crate) struct Inlet {
     giving_up: Option<BoxFuture<'static, ()>>,
     touches: bool,
     /// The time, while nothing has been waited for since it was read: the clock is no small part of a message's cost.
-    now: Option<Instant>,
-    handed_out: Instant,
+    now: Option<Moment>,
+    handed_out: Moment,
 }
 
 impl Inlet {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        let (touches, handed_out) = (core.settings.auto_touch, Instant::now());
+        let (touches, handed_out) = (core.settings.auto_touch, Moment::now());
         Self { core, place: Place::default(), giving_up: None, touches, now: None, handed_out }
     }
 
@@ -59,7 +59,7 @@ impl Inlet {
     fn poll_fresh(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         loop {
             let polled = self.core.queue.poll_pop(&mut self.place, cx);
-            let now = self.now.take().filter(|_| polled.is_ready()).unwrap_or_else(Instant::now);
+            let now = self.now.take().filter(|_| polled.is_ready()).unwrap_or_else(Moment::now);
             let Some(mut message) = ready!(polled) else { return Poll::Ready(None) };
             if message.expired_at(now) {
                 // nsqd has given it to someone else by now.
@@ -67,7 +67,7 @@ impl Inlet {
                 continue;
             }
             if self.touches {
-                self.core.touching.keep(&mut message, now);
+                self.core.touching.keep(&mut message, now.instant());
             }
             self.handed_out = now;
             return Poll::Ready(Some(message));
@@ -75,12 +75,12 @@ impl Inlet {
     }
 
     /// When the last message was handed out.
-    pub(super) fn handed_out(&self) -> Instant {
+    pub(super) fn handed_out(&self) -> Moment {
         self.handed_out
     }
 
     /// Tells the time to the call of [`next`](Self::next) that follows at once.
-    pub(super) fn set_now(&mut self, now: Instant) {
+    pub(super) fn set_now(&mut self, now: Moment) {
         self.now = Some(now);
     }
 
@@ -111,7 +111,7 @@ impl Inlet {
         let before = into.len();
         // One that is to be given up waits for the next call that may wait.
         self.core.queue.take_while(into, limit, |message| !self.core.is_exhausted(message));
-        let now = Instant::now();
+        let now = Moment::now();
         // nsqd has given those to someone else by now.
         let mut index = 0;
         into.retain(|message| {
@@ -120,7 +120,7 @@ impl Inlet {
         });
         if self.touches {
             for message in &mut into[before..] {
-                self.core.touching.keep(message, now);
+                self.core.touching.keep(message, now.instant());
             }
         }
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Message;
 use crate::connection::Op;
 use crate::error::{Error, Result};
+use crate::moment::Moment;
 
 /// NSQ has no receipt for these commands. To know what became of one, a TOUCH of a message that can't be follows it:
 /// nsqd refuses that at once, and has then carried out, or refused, what came before. That costs a round trip, and a
@@ -69,7 +70,7 @@ impl Message {
         self.life().extend(&self.connection, now);
         let result = confirmed.await;
         if matches!(result, Err(Error::Refused { .. })) {
-            self.life().end(&self.connection, Instant::now());
+            self.life().end(Moment::now());
         }
         result
     }

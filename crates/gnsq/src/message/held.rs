@@ -55,17 +55,17 @@ impl Held {
 
     /// Whether nsqd delivers it again whatever is done: its time is over, or its connection.
     pub(crate) fn is_lost(&self, now: Instant) -> bool {
-        self.connection.has_ended() || self.life.is_over(&self.connection, now)
+        self.connection.has_ended() || self.life.is_over(now)
     }
 
     /// When nsqd gives it to someone else.
     pub(crate) fn deadline(&self) -> Instant {
-        self.connection.instant(self.life.deadline.load(Ordering::Relaxed))
+        self.life.deadline().instant()
     }
 
     /// No touch keeps it longer than this.
     pub(crate) fn cap(&self) -> Instant {
-        self.connection.instant(self.life.cap)
+        self.life.cap().instant()
     }
 
     /// How long nsqd lets a message be without a touch.
@@ -75,7 +75,7 @@ impl Held {
 
     /// Answers the message, unless its handler did.
     pub(crate) fn settle(self, verdict: Verdict, now: Instant) -> Result<()> {
-        self.life.settle(&self.connection, self.frame.id, verdict, now)
+        self.life.settle(&self.connection, self.frame.id, verdict, now.into())
     }
 }
 

@@ -1,8 +1,7 @@
 //! How a message comes into a handler's hands, and is answered by who called the handler.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{Ordering, fence};
 
 use gnsq_proto::MessageId;
 
@@ -10,6 +9,7 @@ use super::lifetime::{Lifetime, Verdict};
 use super::{Life, Message};
 use crate::connection::Handle;
 use crate::error::Result;
+use crate::moment::Moment;
 
 /// Lends messages to a handler, one after the other, and answers them as it decides. It is what makes a message
 /// handled cost no allocation.
@@ -26,16 +26,13 @@ impl Lender {
     pub(crate) fn lend(&mut self, message: &mut Message) -> Loan<'_> {
         match &message.life {
             Life::Own(own) => {
-                let fresh = Lifetime {
-                    answered: AtomicBool::new(false),
-                    detached: AtomicBool::new(false),
-                    deadline: AtomicU64::new(own.deadline.load(Ordering::Relaxed)),
-                    cap: own.cap,
-                };
                 // Usually the handler has dropped the last message, and the memory can be used again.
-                match Arc::get_mut(&mut self.life) {
-                    Some(old) => *old = fresh,
-                    None => self.life = Arc::new(fresh),
+                if Arc::strong_count(&self.life) == 1 && Arc::weak_count(&self.life) == 0 {
+                    // What others have done with it, they have done before they dropped it.
+                    fence(Ordering::Acquire);
+                    self.life.become_fresh(own.times());
+                } else {
+                    self.life = Arc::new(Lifetime::new(own.times(), false));
                 }
                 message.life = Life::Shared(self.life.clone());
             }
@@ -73,7 +70,7 @@ impl<'a> Loan<'a> {
     }
 
     /// Answers the message as its handler decided, unless it answered or detached it itself.
-    pub(crate) fn settle(mut self, verdict: Verdict, now: Instant) -> Result<()> {
+    pub(crate) fn settle(mut self, verdict: Verdict, now: Moment) -> Result<()> {
         self.settled = true;
         self.life.settle(self.connection, self.id, verdict, now)
     }

@@ -7,6 +7,7 @@ use gnsq_proto::MessageId;
 
 use crate::connection::{Handle, Op};
 use crate::error::{Error, Result};
+use crate::moment::Moment;
 
 /// What is known of a message beside its content.
 #[derive(Debug, Default)]
@@ -14,17 +15,17 @@ pub(crate) struct Lifetime {
     pub(super) answered: AtomicBool,
     /// Whether its fate is in the user's hands, not in those of the handler's caller.
     pub(super) detached: AtomicBool,
-    /// When nsqd gives it to someone else, in the connection's nanoseconds.
-    pub(super) deadline: AtomicU64,
-    /// Touches move the deadline no further.
-    pub(super) cap: u64,
+    /// When nsqd gives it to someone else: a [`Moment`].
+    deadline: AtomicU64,
+    /// Touches move the deadline no further. It changes only between one message and the next.
+    cap: AtomicU64,
 }
 
-/// The times of messages that were received together, in their connection's nanoseconds.
+/// The times of messages that were received together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
-    pub(super) deadline: u64,
-    pub(super) cap: u64,
+    deadline: Moment,
+    cap: Moment,
 }
 
 /// How a handler ended.
@@ -37,13 +38,44 @@ pub(crate) enum Verdict {
 impl Times {
     pub(crate) fn new(connection: &Handle, received: Instant, deadline: Instant) -> Self {
         let (_, longest) = connection.msg_timeouts();
-        Self { deadline: connection.nanos(deadline), cap: connection.nanos(received + longest) }
+        Self { deadline: deadline.into(), cap: (received + longest).into() }
     }
 }
 
 impl Lifetime {
-    pub(super) fn is_over(&self, connection: &Handle, now: Instant) -> bool {
-        connection.nanos(now) >= self.deadline.load(Ordering::Relaxed)
+    /// Of a message that nobody has answered. `detached`: its fate is in the user's hands.
+    pub(super) fn new(times: Times, detached: bool) -> Self {
+        let life = Self { detached: AtomicBool::new(detached), ..Self::default() };
+        life.begin(times);
+        life
+    }
+
+    /// Becomes another message's, that of a handler's caller.
+    pub(super) fn become_fresh(&self, times: Times) {
+        self.answered.store(false, Ordering::Relaxed);
+        self.detached.store(false, Ordering::Relaxed);
+        self.begin(times);
+    }
+
+    fn begin(&self, Times { deadline, cap }: Times) {
+        self.deadline.store(deadline.nanos(), Ordering::Relaxed);
+        self.cap.store(cap.nanos(), Ordering::Relaxed);
+    }
+
+    pub(super) fn times(&self) -> Times {
+        Times { deadline: self.deadline(), cap: self.cap() }
+    }
+
+    pub(super) fn deadline(&self) -> Moment {
+        Moment::from_nanos(self.deadline.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn cap(&self) -> Moment {
+        Moment::from_nanos(self.cap.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn is_over(&self, now: impl Into<Moment>) -> bool {
+        now.into() >= self.deadline()
     }
 
     /// Nothing is left to decide for the one who called the handler.
@@ -54,24 +86,24 @@ impl Lifetime {
     /// nsqd has been told of a touch: the message timeout again from now.
     pub(super) fn extend(&self, connection: &Handle, now: Instant) {
         let (timeout, _) = connection.msg_timeouts();
-        self.deadline.fetch_max(connection.nanos(now + timeout).min(self.cap), Ordering::Relaxed);
+        self.deadline.fetch_max(Moment::from(now + timeout).min(self.cap()).nanos(), Ordering::Relaxed);
     }
 
     /// nsqd says that it is someone else's.
-    pub(super) fn end(&self, connection: &Handle, now: Instant) {
-        self.deadline.fetch_min(connection.nanos(now), Ordering::Relaxed);
+    pub(super) fn end(&self, now: Moment) {
+        self.deadline.fetch_min(now.nanos(), Ordering::Relaxed);
     }
 
     /// Answers the message as its handler decided, unless it answered or detached it itself.
-    pub(super) fn settle(&self, connection: &Handle, id: MessageId, verdict: Verdict, now: Instant) -> Result<()> {
+    pub(super) fn settle(&self, connection: &Handle, id: MessageId, verdict: Verdict, now: Moment) -> Result<()> {
         if self.detached.load(Ordering::Relaxed) || self.answered.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        let late = self.is_over(connection, now);
+        let late = self.is_over(now);
         match verdict {
             Verdict::Finish if late => connection.observer().late_finish(),
             Verdict::Finish => {
-                connection.send(Op::Finish(id))?;
+                connection.finish(id)?;
                 connection.tell_finished(id);
             }
             Verdict::Requeue { delay, backoff } if !late => {
@@ -88,7 +120,7 @@ impl Lifetime {
     pub(super) fn give_back(&self, connection: &Handle, id: MessageId) {
         let answered = self.answered.swap(true, Ordering::AcqRel);
         // One whose time is over isn't this one's to requeue: nsqd may have sent it again, on this very connection.
-        if answered || self.is_over(connection, Instant::now()) {
+        if answered || self.is_over(Moment::now()) {
             return;
         }
         if connection.send(Op::GiveBack(id)).is_ok() {

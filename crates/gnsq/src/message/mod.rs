@@ -11,7 +11,7 @@ mod weight;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -27,6 +27,7 @@ use self::weight::Weight;
 use crate::address::Address;
 use crate::connection::{Handle, Op};
 use crate::error::{Error, Result};
+use crate::moment::Moment;
 
 /// A message received, to be answered once: with [`finish`](Self::finish) or [`requeue`](Self::requeue).
 ///
@@ -49,13 +50,7 @@ enum Life {
 
 impl Message {
     pub(crate) fn new(frame: MessageFrame, connection: Handle, times: Times) -> Self {
-        let life = Lifetime {
-            answered: AtomicBool::new(false),
-            detached: AtomicBool::new(true),
-            deadline: AtomicU64::new(times.deadline),
-            cap: times.cap,
-        };
-        Self { frame, connection, life: Life::Own(life), weight: None }
+        Self { frame, connection, life: Life::Own(Lifetime::new(times, true)), weight: None }
     }
 
     /// The message's content. Cloning it copies no bytes.
@@ -101,12 +96,12 @@ impl Message {
 
     /// When nsqd will give the message to someone else, by this side's clock; [`touch`](Self::touch) moves it.
     pub fn deadline(&self) -> Instant {
-        self.connection.instant(self.life().deadline.load(Ordering::Relaxed))
+        self.life().deadline().instant()
     }
 
     /// Whether [`deadline`](Self::deadline) has passed: what is done with the message now may be done twice.
     pub fn is_expired(&self) -> bool {
-        self.expired_at(Instant::now())
+        self.expired_at(Moment::now())
     }
 
     /// Whether an answer could be sent now.
@@ -132,7 +127,7 @@ impl Message {
     /// [`Error::Io`] and the like when its connection has ended: nsqd gives it to someone else after its timeout.
     pub fn finish(self) -> Result<()> {
         self.begin_finish()?;
-        self.connection.send(Op::Finish(self.id()))?;
+        self.connection.finish(self.id())?;
         self.connection.tell_finished(self.id());
         Ok(())
     }
@@ -179,8 +174,8 @@ impl Message {
         self.life().detached.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn expired_at(&self, now: Instant) -> bool {
-        self.life().is_over(&self.connection, now)
+    pub(crate) fn expired_at(&self, now: impl Into<Moment>) -> bool {
+        self.life().is_over(now)
     }
 
     pub(crate) fn connection(&self) -> &Handle {
@@ -201,7 +196,7 @@ impl Message {
     /// Nobody else answers the message from here on. Says whether its time is over, where it still was to be answered.
     fn begin_answer(&self) -> Result<(), Unanswerable> {
         let answered = self.life().answered.swap(true, Ordering::AcqRel);
-        let late = self.expired_at(Instant::now());
+        let late = self.expired_at(Moment::now());
         if answered || late { Err(Unanswerable { id: self.id(), late: !answered }) } else { Ok(()) }
     }
 

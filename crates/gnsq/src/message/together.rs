@@ -1,12 +1,12 @@
 //! Answers of many messages at once.
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use gnsq_proto::MessageId;
 
 use super::Message;
-use crate::connection::{Handle, Op};
+use crate::connection::Handle;
+use crate::moment::Moment;
 
 impl Message {
     /// [Finishes](Self::finish) all of them. The messages of a connection that stand together wake its task once, which
@@ -25,7 +25,7 @@ impl Message {
     /// # }
     /// ```
     pub fn finish_all(messages: impl IntoIterator<Item = Self>) -> usize {
-        let now = Instant::now();
+        let now = Moment::now();
         let mut unfinished = 0;
         let mut current: Option<Handle> = None;
         let mut ids = Vec::new();
@@ -33,7 +33,7 @@ impl Message {
             if current.as_ref() != Some(&message.connection)
                 && let Some(connection) = current.replace(message.connection.clone())
             {
-                unfinished += connection.finish_all(&mut ids);
+                unfinished += finish(&connection, &mut ids);
             }
             if message.life().answered.swap(true, Ordering::AcqRel) {
                 unfinished += 1;
@@ -44,18 +44,16 @@ impl Message {
                 ids.push(message.id());
             }
         }
-        unfinished + current.map_or(0, |connection| connection.finish_all(&mut ids))
+        unfinished + current.map_or(0, |connection| finish(&connection, &mut ids))
     }
 }
 
-impl Handle {
-    /// Sends FIN for each, and empties the list; returns how many it could not send.
-    fn finish_all(&self, ids: &mut Vec<MessageId>) -> usize {
-        let sent = ids.is_empty() || self.send_all(ids.iter().map(|id| Op::Finish(*id))).is_ok();
-        let unsent = if sent { 0 } else { ids.len() };
-        for id in ids.drain(..).skip(unsent) {
-            self.tell_finished(id);
-        }
-        unsent
+/// Sends FIN for each, and empties the list; returns how many it could not send.
+fn finish(connection: &Handle, ids: &mut Vec<MessageId>) -> usize {
+    let sent = ids.is_empty() || connection.finish_all(ids).is_ok();
+    let unsent = if sent { 0 } else { ids.len() };
+    for id in ids.drain(..).skip(unsent) {
+        connection.tell_finished(id);
     }
+    unsent
 }

@@ -9,6 +9,7 @@ use gnsq_proto::MessageId;
 use super::Message;
 use super::lifetime::Lifetime;
 use crate::connection::{Handle, Op};
+use crate::moment::Moment;
 
 /// Touches one message whenever its time is nearly over. It keeps nobody from dropping the message.
 #[derive(Debug)]
@@ -28,8 +29,8 @@ impl Pulse {
     /// answered, its time is over, or no touch gives it more.
     pub(crate) fn beat(&self, now: Instant) -> Option<Instant> {
         let life = self.life.upgrade()?;
-        let deadline = life.deadline.load(Ordering::Relaxed);
-        if life.answered.load(Ordering::Relaxed) || life.is_over(&self.connection, now) || deadline >= life.cap {
+        let deadline = life.deadline();
+        if life.answered.load(Ordering::Relaxed) || life.is_over(now) || deadline >= life.cap() {
             return None;
         }
         let due = self.due(deadline);
@@ -39,8 +40,8 @@ impl Pulse {
         self.connection.send(Op::KeepAlive(self.id)).ok()?;
         self.connection.tell_touched(self.id);
         life.extend(&self.connection, now);
-        let deadline = life.deadline.load(Ordering::Relaxed);
-        (deadline < life.cap).then(|| self.due(deadline))
+        let deadline = life.deadline();
+        (deadline < life.cap()).then(|| self.due(deadline))
     }
 
     /// Whether the message is still to be answered.
@@ -48,10 +49,10 @@ impl Pulse {
         self.life.upgrade().is_some_and(|life| !life.answered.load(Ordering::Relaxed))
     }
 
-    fn due(&self, deadline: u64) -> Instant {
+    fn due(&self, deadline: Moment) -> Instant {
         let (timeout, _) = self.connection.msg_timeouts();
         let margin = (timeout / 4).max(SAFE_MARGIN.min(timeout / 2));
-        let deadline = self.connection.instant(deadline);
+        let deadline = deadline.instant();
         deadline.checked_sub(margin).unwrap_or(deadline)
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
+use crate::moment::Moment;
+
 /// What an instrument's figures are of, such as a topic.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Labels(Vec<metrics::Label>);
@@ -79,8 +81,8 @@ impl Histogram {
     }
 
     /// Records the seconds between.
-    pub(crate) fn record_time(&self, from: Instant, to: Instant) {
-        self.0.record(to.saturating_duration_since(from));
+    pub(crate) fn record_time(&self, from: Moment, to: Moment) {
+        self.0.record(to.since(from));
     }
 
     /// Records the seconds from then to now.

@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use crate::moment::Moment;
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Labels {}
 
@@ -42,7 +44,7 @@ impl Histogram {
         Self {}
     }
 
-    pub(crate) fn record_time(&self, _from: Instant, _to: Instant) {}
+    pub(crate) fn record_time(&self, _from: Moment, _to: Moment) {}
 
     pub(crate) fn record_since(&self, _from: Instant) {}
 

@@ -11,6 +11,7 @@ use super::waiter::Waiter;
 use super::{Driver, count};
 use crate::connection::confirmations::Confirmations;
 use crate::connection::op::{Ask, Confirm, Failure, Op, Reply};
+use crate::connection::op_list::Asked;
 
 impl Driver {
     /// Returns whether they were publishes only.
@@ -23,23 +24,38 @@ impl Driver {
         }
         let in_flight = self.protocol.in_flight();
         let mut are_publishes = true;
-        for op in ops.drain(..) {
-            are_publishes &= matches!(op, Op::Publish(_));
-            self.do_op(op, now);
-        }
-        // A burst of publishes leaves no memory behind.
-        ops.shrink_to(KEEP_OPS);
+        ops.drain(|asked| match asked {
+            Asked::Finish(ids) => {
+                are_publishes = false;
+                self.finish(ids);
+            }
+            Asked::Other(op) => {
+                are_publishes &= matches!(op, Op::Publish(_));
+                self.do_op(op, now);
+            }
+        });
         self.ops = ops;
         if self.confirmations.take_barrier()
             && let Err(error) = self.protocol.touch(Confirmations::BARRIER, now)
         {
-            tracing::debug!(nsqd = %self.handle.address(), %error, "command not sent");
+            self.tell_not_sent(&error);
         }
         if self.protocol.in_flight() != in_flight {
             self.window.on_answered(now, count(self.protocol.in_flight()));
         }
         self.send_ready();
         are_publishes
+    }
+
+    fn finish(&mut self, ids: &[MessageId]) {
+        match self.protocol.finish_all(ids) {
+            Ok(()) => self.tally.finished += ids.len() as u64,
+            Err(error) => self.tell_not_sent(&error),
+        }
+    }
+
+    fn tell_not_sent(&self, error: &StateError) {
+        tracing::debug!(nsqd = %self.handle.address(), %error, "command not sent");
     }
 
     fn do_op(&mut self, op: Op, now: Instant) {
@@ -92,7 +108,7 @@ impl Driver {
             }
         };
         if let Err(error) = result {
-            tracing::debug!(nsqd = %self.handle.address(), %error, "command not sent");
+            self.tell_not_sent(&error);
         }
     }
 
@@ -150,6 +166,3 @@ impl Driver {
 
 /// nsqd counts in signed 64-bit nanoseconds: more would overflow there, and be no delay at all.
 const LONGEST_DELAY: Duration = Duration::from_nanos(u64::MAX / 2);
-
-/// How many ops the driver keeps room for: as many as one nsqd may have in flight, by default.
-const KEEP_OPS: usize = 2500;

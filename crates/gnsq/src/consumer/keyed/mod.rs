@@ -30,6 +30,7 @@ use super::touching::Touching;
 use super::{Consumer, ConsumerHandle, sleep_until};
 use crate::events::{HandlerError, MessageEvent};
 use crate::message::{Held, Message, Verdict};
+use crate::moment::Moment;
 use crate::trace::message_event;
 
 impl Consumer {
@@ -256,12 +257,12 @@ where
             }
         } else {
             let connection = job.entry.message.connection();
-            let began = Instant::now();
+            let began = Moment::now();
             let delay = |event: Option<&MessageEvent>| core.retry_delay(attempts, event);
             let seen = Seen { id: message.id(), attempts, event: core.event(&message) };
             let call = pin!(async { handler(message).await });
             let verdict = attempt(core, connection, seen, call, delay).await;
-            connection.meter().handler.record_time(began, Instant::now());
+            connection.meter().handler.record_time(began, Moment::now());
             verdict
         };
         settle(&keyed, job, verdict);
