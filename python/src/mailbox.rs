@@ -146,7 +146,7 @@ impl Mailbox {
 
     /// Sets the futures among the targets, and gives out the others. What a future raises leaves those behind it to the
     /// next time.
-    fn given<'py>(&self, py: Python<'py>, tokens: Vec<usize>) -> PyResult<Bound<'py, PyList>> {
+    fn given<'py>(&self, py: Python<'py>, tokens: &[usize]) -> PyResult<Bound<'py, PyList>> {
         let mut given = Vec::new();
         for (at, token) in tokens.iter().enumerate() {
             let target = self.targets().take(*token);
@@ -234,7 +234,7 @@ impl Mailbox {
         let told = self.told.get()?;
         // Cleared before: what is told from here on makes it readable again, at worst for nothing.
         told.fd.clear();
-        self.given(py, told.take())
+        self.given(py, &told.take())
     }
 
     /// As `drain`, but waits for up to `timeout` seconds (None: for ever) until there is something. For one thread at a
@@ -252,7 +252,7 @@ impl Mailbox {
         };
         let tokens = park(py, deadline(timeout)?, ready, register);
         told.ready.lock().unwrap_or_else(PoisonError::into_inner).waiting = None;
-        self.given(py, tokens?.unwrap_or_default())
+        self.given(py, &tokens?.unwrap_or_default())
     }
 }
 

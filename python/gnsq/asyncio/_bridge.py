@@ -84,11 +84,11 @@ def bridge() -> Bridge:
 
 
 def _of(loop: asyncio.AbstractEventLoop) -> Bridge:
-    kept = vars(loop)
-    found: Bridge | None = kept.get(_NAME)
+    found: Bridge | None = getattr(loop, _NAME, None)
     if found is None or found.generation != _lifecycle.generation():
         # One of before a fork is told what happens in the parent.
-        found = kept[_NAME] = Bridge(loop)
+        found = Bridge(loop)
+        setattr(loop, _NAME, found)
     return found
 
 

@@ -11,7 +11,7 @@ import pytest
 from support.aio import until
 from support.servers import Nsqd
 
-from gnsq import errors
+from gnsq import _core, errors
 from gnsq.asyncio import Producer
 
 pytestmark = pytest.mark.modes("asyncio")
@@ -56,6 +56,75 @@ def test_without_raise_error_there_is_a_future(nsqd: Nsqd, topic: str) -> None:
 
     asyncio.run(main())
     assert nsqd.stats(topic)["message_count"] == 103
+
+
+def test_futures_are_for_all_that_asyncio_does_with_futures(nsqd: Nsqd, topic: str) -> None:
+    async def main() -> None:
+        async with Producer(nsqd.tcp_address) as producer:
+
+            async def publish() -> Any:
+                return await producer.publish(topic, b"x", raise_error=False)
+
+            called: list[Any] = []
+            with_callback = await publish()
+            with_callback.add_done_callback(called.append)
+            assert await asyncio.wait_for(await publish(), 30) == b"OK"
+            assert await asyncio.shield(await publish()) == b"OK"
+            done, pending = await asyncio.wait([await publish(), await publish()], timeout=30)
+            assert ({future.result() for future in done}, len(done), pending) == ({b"OK"}, 2, set())
+            assert [await future for future in asyncio.as_completed([await publish()])] == [b"OK"]
+            assert await with_callback == b"OK"
+            await asyncio.sleep(0)
+            assert called == [with_callback]
+
+    asyncio.run(main())
+
+
+def test_a_future_that_is_cancelled_harms_no_other(nsqd: Nsqd, topic: str) -> None:
+    async def main() -> None:
+        reported: list[dict[str, Any]] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: reported.append(context))
+        async with Producer(nsqd.tcp_address) as producer:
+            await producer.publish(topic, b"x")
+            futures = [await producer.publish(topic, b"x", raise_error=False) for _ in range(50)]
+            for future in futures[::2]:
+                future.cancel()
+            outcomes = await asyncio.gather(*futures, return_exceptions=True)
+            assert outcomes[1::2] == [b"OK"] * 25
+            assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes[::2])
+            assert await producer.publish(topic, b"x") == b"OK"
+        assert reported == []
+
+    asyncio.run(main())
+
+
+def test_what_a_future_raises_leaves_the_others_to_the_next_time(nsqd: Nsqd, topic: str) -> None:
+    class Raising(asyncio.Future[Any]):
+        def set_result(self, _result: Any) -> None:
+            raise KeyboardInterrupt
+
+    async def main() -> None:
+        async with Producer(nsqd.tcp_address) as producer:
+            native: Any = producer._running()
+            mailbox = _core.Mailbox()
+            futures: list[asyncio.Future[Any]] = [asyncio.Future(), Raising(), asyncio.Future()]
+            publishes = [native.publish(topic, b"x") for _ in futures]
+            publishes[0].arm(mailbox, "given")
+            for publish, future in zip(publishes, futures):
+                publish.settle(mailbox, future)
+            await until(lambda: all(publish.done() for publish in publishes))
+            given: list[Any] = []
+            interrupts = 0
+            while mailbox.is_armed():
+                try:
+                    given += mailbox.drain()
+                except KeyboardInterrupt:
+                    interrupts += 1
+            assert (given, interrupts) == (["given"], 1)
+            assert [future.result() for future in futures[::2]] == [b"OK"] * 2
+
+    asyncio.run(main())
 
 
 def test_without_room_a_publish_waits(nsqd: Nsqd, topic: str) -> None:
