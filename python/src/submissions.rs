@@ -189,7 +189,9 @@ impl Submissions {
         let (jobs, woken) = (std::mem::take(&mut queue.jobs), std::mem::take(&mut queue.woken));
         drop(queue);
         drop(jobs);
-        woken.iter().for_each(|begun| begun.give_up());
+        for begun in woken {
+            begun.give_up();
+        }
         for_room.into_iter().for_each(Waiter::tell);
         for done in for_end {
             done.complete(Ok(Value::None));
@@ -276,14 +278,14 @@ impl<F: Future<Output = Done>> Pump<'_, F> {
             std::mem::swap(&mut queue.jobs, jobs);
             (queue.phase, std::mem::take(&mut queue.woken))
         };
-        let begun = woken.iter().filter_map(Begun::poll);
+        let ended = woken.iter().filter_map(Begun::poll);
         running.extend(jobs.drain(..).map(begin));
         jobs.shrink_to(KEEP_JOBS);
         let others = std::iter::from_fn(|| match running.poll_next_unpin(cx) {
             Poll::Ready(done) => done,
             Poll::Pending => None,
         });
-        submissions.finish(begun.chain(others), told);
+        submissions.finish(ended.chain(others), told);
         phase
     }
 }
