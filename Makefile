@@ -1,7 +1,7 @@
 # Everything a contributor runs. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo tools python lint lint-python test test-python fuzz doc bench bench-python bench-micro instructions instructions-record clean
+.PHONY: help demo tools python lint lint-python test test-python test-bench fuzz doc bench bench-micro instructions instructions-record clean
 
 TOOLS_STAMP := tools/bin/.stamp
 PYTHON ?= python3
@@ -50,7 +50,7 @@ lint: $(HACK_STAMP) ## Check formatting, lints, documentation and each feature a
 
 lint-python: $(VENV_STAMP) ## Check the Python package alone: its format, lints and types
 	cd python && .venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
-	$(VENV)/bin/ruff format --check bench/python bench/python/run && $(VENV)/bin/ruff check bench/python bench/python/run
+	$(VENV)/bin/ruff format --check bench bench/run && $(VENV)/bin/ruff check bench bench/run
 
 test: tools ## Run all tests, those against the real servers and the documentation's examples included
 	cargo test --workspace --all-features
@@ -70,13 +70,8 @@ fuzz: ## Feed made-up input to everything that reads what a stranger sent, FUZZ_
 doc: ## Build the documentation into target/doc
 	cargo doc --workspace --all-features --no-deps
 
-bench: tools ## Measure the client beside a plain socket loop, and the embedded nsqd beside the real one (some minutes)
-	cargo run --release -p gnsq-bench
-	cargo run --release -p gnsq-bench -- servers
-	cargo run --release -p gnsq-bench -- security
-
-bench-python: tools ## Measure the Python package beside gnsq 1.0, pynsq and ansq (QUICK=1: two rounds in place of five)
-	bench/python/run
+bench: tools ## Measure all clients beside one another, and the servers (25 minutes; QUICK=1: 5), and write it into docs
+	bench/run
 
 bench-micro: ## Time the parts by themselves: codec, RDY plan, a message's way through the client
 	cargo bench -p gnsq-proto -p gnsq --bench codec --bench rdy --bench dispatch
@@ -89,5 +84,5 @@ instructions-record: ## Record a message's instructions anew, in bench/instructi
 
 clean: ## Remove everything that was built
 	cargo clean
-	rm -rf $(VENV) bench/python/.venvs python/dist python/gnsq/_core.abi3.so
+	rm -rf $(VENV) bench/.built bench/clients/node/node_modules python/dist python/gnsq/_core.abi3.so
 	rm -rf tools/bin tools/cargo fuzz/target fuzz/corpus fuzz/artifacts

@@ -15,12 +15,12 @@ use crate::events::{EventSender, Events, Room};
 use crate::gather::Gather;
 use crate::http::HttpClient;
 use crate::line::{Line, Queue};
-use crate::mailbox::{Mailbox, Waiter, deadline};
+use crate::mailbox::{Mailbox, Waiter};
 use crate::operation::{Operation, Value};
 use crate::options::{ConnectionOptions, seconds};
-use crate::parker::park;
 use crate::process::Owned;
 use crate::runtime;
+use crate::waiting::{Waitable, Waiters};
 
 /// Takes the messages of a channel, and puts those of each nsqd into a line of their own. Ready when there are new lines,
 /// and when it is closed.
@@ -56,7 +56,7 @@ struct Inner {
     open: Vec<Open>,
     /// How many of the last ones Python has not been given.
     fresh: usize,
-    waiters: Vec<Waiter>,
+    waiters: Waiters,
     is_closed: bool,
 }
 
@@ -217,29 +217,12 @@ impl Consumer {
     /// Blocks this thread until it is ready, for up to `timeout` seconds (None: for ever); tells whether it is.
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let lines = &self.client.get()?.lines;
-        let ready = || Ok(lines.inner().is_ready().then_some(()));
-        let waited = park(py, deadline(timeout)?, ready, |parker| {
-            let mut inner = lines.inner();
-            if !inner.waiters.iter().any(|waiter| waiter.is_thread(&parker)) {
-                inner.waiters.push(Waiter::Thread(parker));
-            }
-        })?;
-        Ok(waited.is_some())
+        self.client.get()?.lines.wait(py, timeout)
     }
 
     /// Has the mailbox give `target` out when it is ready.
     fn arm(&self, mailbox: &Mailbox, target: Py<PyAny>) -> PyResult<()> {
-        let lines = &self.client.get()?.lines;
-        let waiter = mailbox.waiter(target)?;
-        let mut inner = lines.inner();
-        if inner.is_ready() {
-            drop(inner);
-            waiter.tell();
-        } else {
-            inner.waiters.push(waiter);
-        }
-        Ok(())
+        self.client.get()?.lines.arm(mailbox, target)
     }
 
     fn __repr__(&self) -> PyResult<String> {
@@ -361,6 +344,22 @@ impl Lines {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waitable for Lines {
+    type Locked<'a> = MutexGuard<'a, Inner>;
+
+    fn locked(&self) -> Self::Locked<'_> {
+        self.inner()
+    }
+
+    fn is_ready_in(&self, inner: &Self::Locked<'_>) -> bool {
+        inner.is_ready()
+    }
+
+    fn waiters<'a>(inner: &'a mut Self::Locked<'_>) -> Option<&'a mut Waiters> {
+        Some(&mut inner.waiters)
     }
 }
 

@@ -13,9 +13,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::errors::{Failure, server_error};
-use crate::mailbox::{Mailbox, Waiter, deadline};
-use crate::parker::park;
+use crate::mailbox::{Mailbox, Waiter};
 use crate::process::Owned;
+use crate::waiting::{Waitable, Waiters};
 
 /// Something that has happened. The I/O makes it, so it knows no Python object.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ struct State {
     heartbeat: bool,
     missed: u64,
     ended: bool,
-    waiters: Vec<Waiter>,
+    waiters: Waiters,
 }
 
 /// What has happened, in its order. Ready while there is something to take, and for ever once it has ended.
@@ -144,30 +144,12 @@ impl Events {
     /// tells whether it is so.
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let shared = self.shared.get()?;
-        let ready = || Ok(shared.lock().is_ready().then_some(()));
-        let told = park(py, deadline(timeout)?, ready, |parker| {
-            let mut state = shared.lock();
-            // What has come between is found by the caller, which looks again.
-            if !state.is_ready() && !state.waiters.iter().any(|waiter| waiter.is_thread(&parker)) {
-                state.waiters.push(Waiter::Thread(parker));
-            }
-        })?;
-        Ok(told.is_some())
+        self.shared.get()?.wait(py, timeout)
     }
 
     /// Has the mailbox give `target` out when there is something to take or it has ended.
     fn arm(&self, mailbox: &Mailbox, target: Py<PyAny>) -> PyResult<()> {
-        let shared = self.shared.get()?;
-        let waiter = mailbox.waiter(target)?;
-        let mut state = shared.lock();
-        if state.is_ready() {
-            drop(state);
-            waiter.tell();
-        } else {
-            state.waiters.push(waiter);
-        }
-        Ok(())
+        self.shared.get()?.arm(mailbox, target)
     }
 
     fn __repr__(&self) -> PyResult<String> {
@@ -230,6 +212,22 @@ impl EventSender {
     }
 }
 
+impl Waitable for Shared {
+    type Locked<'a> = MutexGuard<'a, State>;
+
+    fn locked(&self) -> Self::Locked<'_> {
+        self.lock()
+    }
+
+    fn is_ready_in(&self, state: &Self::Locked<'_>) -> bool {
+        state.is_ready()
+    }
+
+    fn waiters<'a>(state: &'a mut Self::Locked<'_>) -> Option<&'a mut Waiters> {
+        Some(&mut state.waiters)
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -252,7 +250,7 @@ impl State {
 
     fn tell(&mut self) {
         // Within the lock: telling is short, and most often nobody waits.
-        self.waiters.drain(..).for_each(Waiter::tell);
+        std::mem::take(&mut self.waiters).into_iter().for_each(Waiter::tell);
     }
 }
 

@@ -26,6 +26,7 @@ mod server_options;
 mod sleeper;
 mod submissions;
 mod tcp_client;
+mod waiting;
 mod wake;
 
 use pyo3::prelude::*;

@@ -9,10 +9,10 @@ use pyo3::prelude::*;
 
 use crate::answers::Answers;
 use crate::gather::Gather;
-use crate::mailbox::{Mailbox, Waiter, deadline};
+use crate::mailbox::{Mailbox, Waiter};
 use crate::message::{Message, Settled};
-use crate::parker::park;
 use crate::process::Owned;
+use crate::waiting::{Waitable, Waiters};
 
 /// Messages that wait to be handled, in the order in which they came. What RDY allows bounds them.
 #[derive(Debug)]
@@ -25,10 +25,12 @@ pub(crate) struct Queue {
     stopping: Arc<AtomicBool>,
 }
 
+type Taken<'a> = MutexGuard<'a, VecDeque<gnsq::Message>>;
+
 #[derive(Debug, Default)]
-struct Arrived {
+pub(crate) struct Arrived {
     messages: VecDeque<gnsq::Message>,
-    waiters: Vec<Waiter>,
+    waiters: Waiters,
     is_closed: bool,
 }
 
@@ -48,8 +50,7 @@ impl Queue {
         arrived.messages.extend(messages);
         let told = arrived.messages.len() - before;
         // The latest first: those before may have gone without a word.
-        let stay = arrived.waiters.len().saturating_sub(told);
-        let waiters = arrived.waiters.split_off(stay);
+        let waiters: Vec<_> = std::iter::from_fn(|| arrived.waiters.pop()).take(told).collect();
         drop(arrived);
         waiters.into_iter().for_each(Waiter::tell);
     }
@@ -81,15 +82,12 @@ impl Queue {
         self.arrived().is_closed
     }
 
-    /// Whether there is something to do for one who handles messages. While it stops there is nothing, until it is closed.
-    fn is_ready(&self) -> bool {
-        let taken = self.taken();
-        self.is_ready_with(&taken, &self.arrived())
-    }
-
-    fn is_ready_with(&self, taken: &VecDeque<gnsq::Message>, arrived: &Arrived) -> bool {
-        let has_messages = !taken.is_empty() || !arrived.messages.is_empty();
-        arrived.is_closed || (has_messages && !self.is_stopping())
+    /// What one was told of who can't do it is someone else's to do.
+    fn pass_on(&self) {
+        if self.is_ready() {
+            let next = self.arrived().waiters.pop();
+            next.into_iter().for_each(Waiter::tell);
+        }
     }
 
     fn pop(&self) -> Option<gnsq::Message> {
@@ -120,8 +118,27 @@ impl Queue {
     }
 
     /// Locked before what has arrived, where both are.
-    fn taken(&self) -> MutexGuard<'_, VecDeque<gnsq::Message>> {
+    fn taken(&self) -> Taken<'_> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waitable for Queue {
+    type Locked<'a> = (Taken<'a>, MutexGuard<'a, Arrived>);
+
+    fn locked(&self) -> Self::Locked<'_> {
+        let taken = self.taken();
+        (taken, self.arrived())
+    }
+
+    /// Whether there is something to do for one who handles messages. While it stops there is nothing, until it is closed.
+    fn is_ready_in(&self, (taken, arrived): &Self::Locked<'_>) -> bool {
+        let has_messages = !taken.is_empty() || !arrived.messages.is_empty();
+        arrived.is_closed || (has_messages && !self.is_stopping())
+    }
+
+    fn waiters<'a>((_, arrived): &'a mut Self::Locked<'_>) -> Option<&'a mut Waiters> {
+        Some(&mut arrived.waiters)
     }
 }
 
@@ -176,44 +193,16 @@ impl Line {
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let queue = self.queue.get()?;
-        let mut mine = None;
-        let ready = || Ok(queue.is_ready().then_some(()));
-        let waited = park(py, deadline(timeout)?, ready, |parker| {
-            let mut arrived = queue.arrived();
-            if !arrived.waiters.iter().any(|waiter| waiter.is_thread(&parker)) {
-                arrived.waiters.push(Waiter::Thread(parker.clone()));
-            }
-            mine = Some(parker);
-        });
-        let Some(parker) = mine else { return waited.map(|ready| ready.is_some()) };
-        let taken = queue.taken();
-        let mut arrived = queue.arrived();
-        arrived.waiters.retain(|waiter| !waiter.is_thread(&parker));
-        // From here on nobody is told in this one's stead in vain.
-        let is_ready = queue.is_ready_with(&taken, &arrived);
-        drop(taken);
-        if waited.is_err() && is_ready {
-            // What this one was told of is someone else's to do.
-            let next = arrived.waiters.pop();
-            drop(arrived);
-            next.into_iter().for_each(Waiter::tell);
+        let waited = queue.wait(py, timeout);
+        if waited.is_err() {
+            queue.pass_on();
         }
-        waited.map(|ready| ready.is_some() || is_ready)
+        waited
     }
 
     /// Has the mailbox give `target` out when it is ready.
     fn arm(&self, mailbox: &Mailbox, target: Py<PyAny>) -> PyResult<()> {
-        let queue = self.queue.get()?;
-        let waiter = mailbox.waiter(target)?;
-        let taken = queue.taken();
-        let mut arrived = queue.arrived();
-        if queue.is_ready_with(&taken, &arrived) {
-            drop((taken, arrived));
-            waiter.tell();
-        } else {
-            arrived.waiters.push(waiter);
-        }
-        Ok(())
+        self.queue.get()?.arm(mailbox, target)
     }
 
     fn __repr__(&self) -> PyResult<String> {

@@ -1,16 +1,16 @@
 //! Something that was begun and has one outcome, which Python waits for in its own ways.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
 use crate::errors::Failure;
-use crate::mailbox::{Mailbox, Waiter, deadline};
-use crate::parker::park;
+use crate::mailbox::{Mailbox, Waiter};
 use crate::process::Owned;
 use crate::runtime;
+use crate::waiting::{Waitable, Waiters};
 
 /// What an operation gives: made into a Python object when Python asks, since the I/O knows none.
 pub(crate) enum Value {
@@ -30,7 +30,7 @@ pub(crate) struct Completer(Option<Arc<Shared>>);
 struct Shared(Mutex<State>);
 
 enum State {
-    Pending(Vec<Waiter>),
+    Pending(Waiters),
     Done(Option<Outcome>),
 }
 
@@ -62,7 +62,7 @@ impl Value {
 impl Operation {
     /// One that someone else completes.
     pub(crate) fn new() -> (Self, Completer) {
-        let shared = Arc::new(Shared(Mutex::new(State::Pending(Vec::new()))));
+        let shared = Arc::new(Shared(Mutex::new(State::Pending(Waiters::default()))));
         let operation = Self { shared: Owned::new(shared.clone()), outcome: OnceLock::new(), task: OnceLock::new() };
         (operation, Completer(Some(shared)))
     }
@@ -81,7 +81,7 @@ impl Operation {
     }
 
     fn is_done(&self) -> PyResult<bool> {
-        Ok(self.outcome.get().is_some() || self.shared.get()?.is_done())
+        Ok(self.outcome.get().is_some() || self.shared.get()?.is_ready())
     }
 }
 
@@ -131,30 +131,12 @@ impl Operation {
     /// Blocks this thread until the outcome is there, for up to `timeout` seconds (None: for ever); tells whether it is.
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let shared = self.shared.get()?;
-        let ready = || Ok(self.is_done()?.then_some(()));
-        let done = park(py, deadline(timeout)?, ready, |parker| {
-            if let State::Pending(waiters) = &mut *shared.lock()
-                && !waiters.iter().any(|waiter| waiter.is_thread(&parker))
-            {
-                waiters.push(Waiter::Thread(parker));
-            }
-        })?;
-        Ok(done.is_some())
+        self.shared.get()?.wait(py, timeout)
     }
 
     /// Has the mailbox give `target` out when the outcome is there.
     fn arm(&self, mailbox: &Mailbox, target: Py<PyAny>) -> PyResult<()> {
-        let waiter = mailbox.waiter(target)?;
-        let mut state = self.shared.get()?.lock();
-        match &mut *state {
-            State::Pending(waiters) => waiters.push(waiter),
-            State::Done(_) => {
-                drop(state);
-                waiter.tell();
-            }
-        }
-        Ok(())
+        self.shared.get()?.arm(mailbox, target)
     }
 
     /// Stops the work, if it has not ended. It may have been done nevertheless.
@@ -192,11 +174,26 @@ impl Drop for Completer {
     }
 }
 
-impl Shared {
-    fn is_done(&self) -> bool {
-        matches!(*self.lock(), State::Done(_))
+impl Waitable for Shared {
+    type Locked<'a> = MutexGuard<'a, State>;
+
+    fn locked(&self) -> Self::Locked<'_> {
+        self.lock()
     }
 
+    fn is_ready_in(&self, state: &Self::Locked<'_>) -> bool {
+        matches!(**state, State::Done(_))
+    }
+
+    fn waiters<'a>(state: &'a mut Self::Locked<'_>) -> Option<&'a mut Waiters> {
+        match &mut **state {
+            State::Pending(waiters) => Some(waiters),
+            State::Done(_) => None,
+        }
+    }
+}
+
+impl Shared {
     fn take(&self) -> Option<Outcome> {
         match &mut *self.lock() {
             State::Pending(_) => None,
@@ -213,7 +210,7 @@ impl Shared {
         waiters.into_iter().for_each(Waiter::tell);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

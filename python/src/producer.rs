@@ -10,14 +10,14 @@ use pyo3::prelude::*;
 use crate::body;
 use crate::errors::Failure;
 use crate::events::{self, EventSender, Events};
-use crate::mailbox::{Mailbox, Waiter, deadline};
+use crate::mailbox::Mailbox;
 use crate::operation::{Operation, Value};
 use crate::options::{ConnectionOptions, seconds};
-use crate::parker::park;
 use crate::process::Owned;
 use crate::publish::{Publish, Slot};
 use crate::runtime;
 use crate::submissions::{Job, Submissions, Work, carry_out};
+use crate::waiting::Waitable;
 
 /// A producer that runs until it is closed or dropped.
 #[pyclass(frozen, module = "gnsq._core")]
@@ -249,17 +249,12 @@ impl Room {
     /// Blocks this thread until there is room, for up to `timeout` seconds (None: for ever); tells whether there is.
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let submissions = self.0.get()?;
-        let ready = || Ok(submissions.has_room().then_some(()));
-        let register = |parker| submissions.wait_for_room(Waiter::Thread(parker));
-        Ok(park(py, deadline(timeout)?, ready, register)?.is_some())
+        self.0.get()?.wait(py, timeout)
     }
 
     /// Has the mailbox give `target` out when there is room.
     fn arm(&self, mailbox: &Mailbox, target: Py<PyAny>) -> PyResult<()> {
-        let submissions = self.0.get()?;
-        submissions.wait_for_room(mailbox.waiter(target)?);
-        Ok(())
+        self.0.get()?.arm(mailbox, target)
     }
 }
 

@@ -8,9 +8,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
 
 use crate::errors::Failure;
-use crate::mailbox::{Mailbox, Waiter, deadline};
-use crate::parker::park;
+use crate::mailbox::{Mailbox, Waiter};
 use crate::process::Owned;
+use crate::waiting::{Waitable, Waiters};
 
 /// A publish that was begun, and will have one outcome: nsqd's `OK` or a failure. It is a leaner `Operation`: there are
 /// many of them.
@@ -26,12 +26,8 @@ pub(crate) struct Promise(Arc<Slot>);
 pub(crate) struct Slot(Mutex<State>);
 
 #[derive(Debug)]
-enum State {
-    Pending {
-        first: Option<Waiter>,
-        /// Few publishes are waited for twice.
-        others: Vec<Waiter>,
-    },
+pub(crate) enum State {
+    Pending(Waiters),
     Done(Result<(), Failure>),
 }
 
@@ -45,7 +41,7 @@ impl Publish {
 impl Publish {
     /// Whether the outcome is there.
     fn done(&self) -> PyResult<bool> {
-        Ok(self.0.get()?.is_done())
+        Ok(self.0.get()?.is_ready())
     }
 
     /// The outcome: b"OK" is returned, a failure raised, as often as it is asked for.
@@ -66,9 +62,7 @@ impl Publish {
 
     /// Has the mailbox give `target` out when the outcome is there.
     fn arm(&self, mailbox: &Mailbox, target: Py<PyAny>) -> PyResult<()> {
-        let slot = self.0.get()?;
-        slot.add(mailbox.waiter(target)?);
-        Ok(())
+        self.0.get()?.arm(mailbox, target)
     }
 
     fn __repr__(&self) -> PyResult<String> {
@@ -78,7 +72,7 @@ impl Publish {
 
 impl Slot {
     pub(crate) fn new() -> (Arc<Self>, Promise) {
-        let slot = Arc::new(Self(Mutex::new(State::Pending { first: None, others: Vec::new() })));
+        let slot = Arc::new(Self(Mutex::new(State::Pending(Waiters::default()))));
         (slot.clone(), Promise(slot))
     }
 
@@ -89,58 +83,42 @@ impl Slot {
         }
         let before = std::mem::replace(&mut *state, State::Done(outcome));
         drop(state);
-        if let State::Pending { first, others } = before {
-            told.extend(first);
-            told.extend(others);
+        if let State::Pending(waiters) = before {
+            told.extend(waiters);
         }
-    }
-
-    /// Blocks this thread until the outcome is there, or the time is over; tells whether it is there.
-    pub(crate) fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let ready = || Ok(self.is_done().then_some(()));
-        let done = park(py, deadline(timeout)?, ready, |parker| {
-            if !self.has(|waiter| waiter.is_thread(&parker)) {
-                self.add(Waiter::Thread(parker));
-            }
-        })?;
-        Ok(done.is_some())
     }
 
     /// The outcome as Python has it; None while there is none.
     pub(crate) fn outcome<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let failure = match &*self.lock() {
-            State::Pending { .. } => return Ok(None),
+            State::Pending(_) => return Ok(None),
             State::Done(Ok(())) => return Ok(Some(ok(py).clone())),
             State::Done(Err(failure)) => failure.clone(),
         };
         Err(failure.into())
     }
 
-    fn is_done(&self) -> bool {
-        matches!(*self.lock(), State::Done(_))
-    }
-
-    fn has(&self, is_it: impl Fn(&Waiter) -> bool) -> bool {
-        match &*self.lock() {
-            State::Pending { first, others } => first.iter().chain(others).any(is_it),
-            State::Done(_) => false,
-        }
-    }
-
-    fn add(&self, waiter: Waiter) {
-        let mut state = self.lock();
-        match &mut *state {
-            State::Pending { first: first @ None, .. } => *first = Some(waiter),
-            State::Pending { others, .. } => others.push(waiter),
-            State::Done(_) => {
-                drop(state);
-                waiter.tell();
-            }
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waitable for Slot {
+    type Locked<'a> = MutexGuard<'a, State>;
+
+    fn locked(&self) -> Self::Locked<'_> {
+        self.lock()
+    }
+
+    fn is_ready_in(&self, state: &Self::Locked<'_>) -> bool {
+        matches!(**state, State::Done(_))
+    }
+
+    fn waiters<'a>(state: &'a mut Self::Locked<'_>) -> Option<&'a mut Waiters> {
+        match &mut **state {
+            State::Pending(waiters) => Some(waiters),
+            State::Done(_) => None,
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::events::EventSender;
 use crate::mailbox::Waiter;
 use crate::operation::{Completer, Value};
 use crate::publish::Promise;
+use crate::waiting::{Waitable, Waiters};
 
 /// Filled by Python's threads, emptied by the task: the first submission into an empty queue wakes it. Its mutex is
 /// locked by Python with the GIL only, so that no fork can find it locked by a thread of Python.
@@ -28,13 +29,13 @@ pub(crate) struct Submissions {
 }
 
 #[derive(Default)]
-struct Queue {
+pub(crate) struct Queue {
     jobs: Vec<Job>,
     /// How many have no outcome yet, and their bytes.
     outstanding: usize,
     bytes: usize,
     /// Who is to be told when there is room again.
-    for_room: Vec<Waiter>,
+    for_room: Waiters,
     phase: Phase,
     /// Who is to be told of the end.
     for_end: Vec<Completer>,
@@ -93,17 +94,6 @@ impl Submissions {
         true
     }
 
-    /// Has the waiter told when there is room.
-    pub(crate) fn wait_for_room(&self, waiter: Waiter) {
-        let mut queue = self.lock();
-        if self.room_in(&queue) || queue.phase == Phase::Ended {
-            drop(queue);
-            waiter.tell();
-        } else {
-            queue.for_room.push(waiter);
-        }
-    }
-
     /// Takes nothing any more, and has the connections closed once what is outstanding is done.
     pub(crate) fn close(&self, done: Option<Completer>) {
         let mut queue = self.lock();
@@ -129,13 +119,13 @@ impl Submissions {
     }
 
     /// Gives back the room of what is done. Returns who waits for room, when there is enough for several.
-    fn give_back(&self, done: usize, bytes: usize) -> Vec<Waiter> {
+    fn give_back(&self, done: usize, bytes: usize) -> Waiters {
         let mut queue = self.lock();
         queue.outstanding -= done;
         queue.bytes -= bytes;
         if queue.for_room.is_empty() || queue.outstanding > self.max_outstanding / 2 || queue.bytes > self.max_bytes / 2
         {
-            return Vec::new();
+            return Waiters::default();
         }
         std::mem::take(&mut queue.for_room)
     }
@@ -155,6 +145,23 @@ impl Submissions {
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ready when there is room, and when there is nothing to wait for any more.
+impl Waitable for Submissions {
+    type Locked<'a> = MutexGuard<'a, Queue>;
+
+    fn locked(&self) -> Self::Locked<'_> {
+        self.lock()
+    }
+
+    fn is_ready_in(&self, queue: &Self::Locked<'_>) -> bool {
+        queue.phase == Phase::Ended || self.room_in(queue)
+    }
+
+    fn waiters<'a>(queue: &'a mut Self::Locked<'_>) -> Option<&'a mut Waiters> {
+        Some(&mut queue.for_room)
     }
 }
 

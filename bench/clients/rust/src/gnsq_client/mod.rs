@@ -1,0 +1,60 @@
+//! The same work with gnsq.
+
+mod consume;
+mod publish;
+mod round_trip;
+
+use gnsq::{ConnectionConfig, ConsumerBuilder, Io, TlsConfig};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::options::{Options, Work};
+
+/// What the client runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// tokio's multi-threaded runtime, and a consumer's I/O where it is by default.
+    Default,
+    /// The current thread alone.
+    One,
+}
+
+pub(crate) fn run(options: &Options, threads: Threads) {
+    let runtime = match threads {
+        Threads::Default => Builder::new_multi_thread().enable_all().build(),
+        Threads::One => Builder::new_current_thread().enable_all().build(),
+    };
+    let runtime: Runtime = runtime.expect("threads can be started");
+    runtime.block_on(async {
+        match options.work {
+            Work::Publish => publish::each(options).await,
+            Work::Multipublish => publish::many(options).await,
+            Work::Consume | Work::First => consume::run(options, threads).await,
+            Work::Idle => consume::idle(options, threads).await,
+            Work::RoundTrip => round_trip::run(options, threads).await,
+        }
+    });
+}
+
+fn consumer(options: &Options, threads: Threads) -> ConsumerBuilder {
+    gnsq::Consumer::builder(crate::TOPIC, crate::CHANNEL)
+        .nsqds(options.addresses.iter().copied())
+        .connection(connection(options))
+        .max_in_flight(options.max_in_flight)
+        .concurrency(options.handlers)
+        .low_latency(options.low_latency)
+        .io(match threads {
+            Threads::Default => Io::Dedicated,
+            Threads::One => Io::Current,
+        })
+}
+
+fn connection(options: &Options) -> ConnectionConfig {
+    let mut config = ConnectionConfig::new().snappy(options.snappy);
+    if let Some(level) = options.deflate {
+        config = config.deflate(level);
+    }
+    if let Some(certificate) = &options.tls {
+        config = config.tls(TlsConfig::new().ca_certificate_file(certificate));
+    }
+    config
+}

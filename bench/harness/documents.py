@@ -1,0 +1,50 @@
+"""Which tables stand in which document."""
+
+from __future__ import annotations
+
+from . import clients, places, report, works
+from .results import Results
+from .suites import Suite
+
+_RUST = places.CHECKOUT / "docs" / "performance.md"
+_PYTHON = places.CHECKOUT / "docs" / "python" / "performance.md"
+
+
+def write(results: Results) -> None:
+    """All of them."""
+    report.insert(_RUST, {name: part for name, part in _parts(results).items() if not name.startswith("python")})
+    report.insert(_PYTHON, {name: part for name, part in _parts(results).items() if name.startswith("python")})
+
+
+def printed(results: Results, suite: Suite) -> str:
+    """What was measured of a suite, to be read at once."""
+    rated = [work for work in suite.works if work.program not in {"idle", "first"}]
+    python = suite.name == "python"
+    compared = {"old": clients.OLD_GNSQ} if python else {"ours": clients.GNSQ}
+    parts = [report.surroundings(results, suite.name), report.rates(results, rated, suite.clients, **compared)]
+    if any(work.measures_latency for work in suite.works):
+        parts.append(report.latencies(results, suite.works, suite.clients))
+    parts += [report.first(results, work, suite.clients) for work in suite.works if work.program == "first"]
+    parts += [report.idle(results, work, suite.clients) for work in suite.works if work.program == "idle"]
+    return "\n\n".join(parts) + "\n"
+
+
+def _parts(results: Results) -> dict[str, str]:
+    """Each by the name of its markers."""
+
+    def rates(some: tuple[works.Work, ...]) -> str:
+        return report.rates(results, some, clients.ALL, ours=clients.GNSQ)
+
+    return {
+        "surroundings": report.surroundings(results, "clients"),
+        "publish": rates(works.PUBLISH),
+        "consume": rates(works.CONSUME),
+        "bodies": rates(works.BODIES),
+        "layers": rates(works.LAYERS),
+        "round-trips": report.latencies(results, works.ROUND_TRIPS, clients.ALL),
+        "first": report.first(results, works.FIRST, clients.ALL),
+        "idle": report.idle(results, works.IDLE, clients.ALL),
+        "python-surroundings": report.surroundings(results, "python"),
+        "python": report.rates(results, works.PYTHON[:-1], clients.IN_PYTHON, old=clients.OLD_GNSQ),
+        "python-idle": report.idle(results, works.PYTHON_IDLE, clients.IN_PYTHON),
+    }

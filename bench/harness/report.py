@@ -1,0 +1,142 @@
+"""Tables in Markdown, and where they stand in the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from . import latency
+from .clients import SOCKET_LOOP, Client
+from .measure import Run
+from .results import Results
+from .works import Work
+
+
+def rates(
+    results: Results,
+    works: Sequence[Work],
+    clients: Sequence[Client],
+    ours: Client | None = None,
+    old: Client | None = None,
+) -> str:
+    """A block of rows a work: medians and spread, what part of the socket loop's rate each has, and how many times as
+    fast `ours` is, or each is compared with `old`.
+    """
+    ratio = f"{ours.title} is faster by" if ours else f"of {old.title}'s" if old else ""
+    base = ours or old or SOCKET_LOOP
+    lines = [
+        "| work | client | messages/s | spread | CPU, us a message | nsqd's CPU | peak memory, MiB "
+        f"| of the socket loop's | {ratio} |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for work in works:
+        loop = _median_rate(results.of(work.name, SOCKET_LOOP.key))
+        mine = _median_rate(results.of(work.name, base.key))
+        title = work.title
+        for client in clients:
+            runs = results.of(work.name, client.key)
+            if not runs:
+                continue
+            rate = _median_rate(runs) or 1.0
+            all_rates = [run.rate for run in runs]
+            cells = (
+                title,
+                client.title,
+                rounded(rate),
+                f"{rounded(min(all_rates))} to {rounded(max(all_rates))}",
+                micros(median(run.cpu_micros for run in runs)),
+                micros(median(run.server_micros for run in runs)),
+                f"{median(run.peak_kib for run in runs) / 1024:.1f}",
+                f"{rate / loop:.2f}" if loop else "",
+                "" if not mine or client in (base, SOCKET_LOOP) else f"{mine / rate if ours else rate / mine:.2f}",
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+            title = ""
+    return "\n".join(lines)
+
+
+def latencies(results: Results, works: Sequence[Work], clients: Sequence[Client]) -> str:
+    """Percentiles over the messages of all rounds."""
+    lines = ["| work | client | p50, us | p99, us | p99.9, us | messages |", "|---|---|---:|---:|---:|---:|"]
+    for work in works:
+        title = work.title
+        for client in clients:
+            counts = latency.together(run.latencies for run in results.of(work.name, client.key))
+            if counts:
+                cells = [rounded(latency.percentile(counts, percent)) for percent in (50, 99, 99.9)]
+                lines.append(f"| {title} | {client.title} | {' | '.join(cells)} | {sum(counts.values()):,} |")
+                title = ""
+    return "\n".join(lines)
+
+
+def first(results: Results, work: Work, clients: Sequence[Client]) -> str:
+    """From the start of the process to its first message."""
+    lines = [f"| {work.title} | milliseconds | spread | peak memory, MiB |", "|---|---:|---:|---:|"]
+    for client in clients:
+        runs = results.of(work.name, client.key)
+        if runs:
+            times = [run.seconds * 1e3 for run in runs]
+            peak = median(run.peak_kib for run in runs) / 1024
+            spread = f"{min(times):.1f} to {max(times):.1f}"
+            lines.append(f"| {client.title} | {median(times):.1f} | {spread} | {peak:.1f} |")
+    return "\n".join(lines)
+
+
+def idle(results: Results, work: Work, clients: Sequence[Client]) -> str:
+    """What it costs to wait."""
+    lines = [f"| {work.title} | CPU, ms | nsqd's CPU, ms | threads | peak memory, MiB |", "|---|---:|---:|---:|---:|"]
+    for client in clients:
+        for run in results.of(work.name, client.key):
+            lines.append(
+                f"| {client.title} | {run.cpu * 1e3:.0f} | {run.server_cpu * 1e3:.0f} | {run.threads} "
+                f"| {run.peak_kib / 1024:.1f} |"
+            )
+    return "\n".join(lines)
+
+
+def surroundings(results: Results, suite: str) -> str:
+    """On what it was measured, in a sentence or two."""
+    about = results.surroundings.get(suite)
+    if about is None:
+        return "Not measured yet."
+    versions = about["versions"]
+    text = (
+        f"Measured on {about['date']}: {about['cpu']}, {about['cores']} cores, {about['system']}; {versions['nsqd']}, "
+        f"{versions['rustc']}, {versions['go']}, node {versions['node']}, Python {versions['python']}. "
+        f"{about['rounds']} rounds of about {about['seconds_a_run']} s a run, {about['took_seconds']} s in all; "
+        f"load {about['load_before']} before, {about['load_during']} during; "
+        f"other programs used {about['used_by_others'] * 100:.0f} % of the processor meanwhile."
+    )
+    failures = results.failures.get(suite, [])
+    if failures:
+        text += "\n\nNot counted, because the check failed:\n\n" + "\n".join(f"- {failure}" for failure in failures)
+    return text
+
+
+def insert(path: Path, parts: dict[str, str]) -> None:
+    """Puts each part between its markers in the file: `<!-- bench: NAME -->` and `<!-- /bench: NAME -->`."""
+    text = path.read_text()
+    for name, part in parts.items():
+        begin, end = f"<!-- bench: {name} -->", f"<!-- /bench: {name} -->"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise ValueError(f"{path} has no markers for {name}")
+        text = f"{before}{begin}\n{part}\n{end}{after}"
+    path.write_text(text)
+
+
+def rounded(number: float) -> str:
+    """To three digits, which is more than can be told apart."""
+    digits = 3 - len(str(int(number)))
+    return f"{round(number, min(digits, 0)):,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def micros(number: float) -> str:
+    """A time a message."""
+    return f"{number:.1f}" if number >= 10 else f"{number:.2f}"
+
+
+def _median_rate(runs: list[Run]) -> float | None:
+    return median(run.rate for run in runs) if runs else None

@@ -1,0 +1,87 @@
+"""Works and clients that are measured together, in turn."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+
+from . import clients, measure, works
+from .clients import Client
+from .measure import Run
+from .server import Lost, Server
+from .surroundings import Surroundings
+from .works import Work
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A part of the whole that is measured at once and takes the place of what it measured before."""
+
+    name: str
+    works: Sequence[Work]
+    clients: Sequence[Client]
+    #: Starts a server for a work; none: the real nsqd, as the work wants it.
+    start: Callable[[Client, Work], Server] | None = None
+
+    def only(self, names: list[str] | None, parts: list[str] | None) -> Suite:
+        """Works of these names, clients with one of these in their name."""
+        chosen = [work for work in self.works if names is None or work.name in names]
+        who = [client for client in self.clients if parts is None or any(part in client.key for part in parts)]
+        return replace(self, works=chosen, clients=who)
+
+    def builds(self) -> list[str]:
+        """What has to be built for it."""
+        return [client.build for client in self.clients]
+
+    def run(self, rounds: int, seconds: float, surroundings: Surroundings) -> tuple[list[Run], list[str]]:
+        """All runs that count, and what was wrong with the others."""
+        runs: list[Run] = []
+        failures: list[str] = []
+        rates: dict[tuple[str, str], float] = {}
+
+        def once(client: Client, work: Work, turn: int) -> None:
+            count = work.messages(client, seconds, rates.get((client.key, work.name)))
+            start = partial(self.start, client, work) if self.start else None
+            try:
+                run = measure.once(client, work, count, self.name, turn, start)
+            except Lost as error:
+                failures.append(f"{work.name}, {client.title}, round {turn + 1}: {error}")
+                _progress()
+                print(failures[-1], file=sys.stderr)
+            else:
+                rates[client.key, work.name] = run.rate
+                runs.append(run)
+
+        for turn in range(rounds):
+            # Each second round the other way, so that nobody always comes after the same one.
+            order = self.clients if turn % 2 == 0 else self.clients[::-1]
+            for work in self.works:
+                surroundings.sample()
+                if work.program == "idle":
+                    continue
+                for client in order:
+                    if client.key in work.estimates:
+                        _progress(f"{turn + 1}/{rounds} {work.name}: {client.title}")
+                        once(client, work, turn)
+        for work in self.works:
+            # All at once, each with an nsqd of its own: they don't disturb one another, having nothing to do.
+            idlers = [client for client in self.clients if work.program == "idle" and client.key in work.estimates]
+            if idlers:
+                _progress(work.name)
+                with ThreadPoolExecutor(len(idlers)) as pool:
+                    list(pool.map(lambda client: once(client, work, 0), idlers))  # noqa: B023
+        _progress()
+        return runs, failures
+
+
+def _progress(text: str = "") -> None:
+    """On a terminal, what is being done, each in the place of the one before."""
+    if sys.stderr.isatty():
+        print(f"\r{text}\033[K", end="", file=sys.stderr, flush=True)
+
+
+CLIENTS = Suite("clients", works.WORKS, clients.ALL)
+PYTHON = Suite("python", works.PYTHON, clients.IN_PYTHON)
