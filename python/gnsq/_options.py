@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from . import _core
+from . import _core, _tls
 from .version import __version__
 
 
@@ -40,6 +40,11 @@ class Options:
             object.__setattr__(self, self.compression, True)
         if self.snappy and self.deflate:
             raise ValueError("snappy and deflate exclude each other")
+        if self.tls_v1:
+            # What is wrong with them is told where the client is made.
+            _tls.parse(self.tls_options)
+        elif self.tls_options:
+            logging.getLogger("gnsq").warning("tls_options are not used without tls_v1=True: nothing is encrypted")
         host = self.hostname or socket.gethostname()
         object.__setattr__(self, "hostname", host)
         if self.client_id is None:
@@ -60,7 +65,7 @@ class Options:
             heartbeat_interval=self.heartbeat_interval if self.heartbeat_interval > 0 else None,
             output_buffer_size=max(self.output_buffer_size, 0),
             output_buffer_timeout=max(self.output_buffer_timeout, 0) / 1000,
-            tls=tls(self.tls_options) if self.tls_v1 else None,
+            tls=_tls.parse(self.tls_options) if self.tls_v1 else None,
             snappy=self.snappy,
             deflate_level=self.deflate_level if self.deflate else None,
             sample_rate=self.sample_rate,
@@ -83,51 +88,6 @@ def parse(options: Mapping[str, Any]) -> Options:
     if unknown:
         raise TypeError(f"unknown connection option: {', '.join(sorted(unknown))}")
     return Options(**options)
-
-
-def tls(options: Mapping[str, Any] | None) -> _core.TlsOptions:
-    """TLS as `ssl.wrap_socket` was told, or in words of ours. Without options the server is verified against the
-    system's roots.
-
-    :raises TypeError: for an option that is none
-    """
-    # Not before it is wanted: gevent can't patch what was imported before it.
-    import ssl
-
-    given = dict(options or {})
-    cert_reqs = given.pop("cert_reqs", None)
-    skip = given.pop("insecure_skip_verify", False)
-    if cert_reqs == ssl.CERT_OPTIONAL:
-        # For a client it is the same as CERT_REQUIRED.
-        cert_reqs = ssl.CERT_REQUIRED
-    verify = not skip and cert_reqs != ssl.CERT_NONE if cert_reqs is not None else not skip
-    native = _core.TlsOptions(
-        ca_file=_path(given.pop("ca_certs", None)),
-        cert_file=_path(given.pop("certfile", None)),
-        key_file=_path(given.pop("keyfile", None)),
-        server_hostname=given.pop("server_hostname", None),
-        verify=verify,
-        min_version=_min_version(given.pop("ssl_version", None)),
-    )
-    # What `ssl.wrap_socket` takes beside, and has no meaning here.
-    for name in ("server_side", "do_handshake_on_connect", "suppress_ragged_eofs"):
-        given.pop(name, None)
-    if given:
-        raise TypeError(f"unknown TLS option: {', '.join(sorted(given))}")
-    return native
-
-
-def _path(path: Any) -> str | None:
-    return None if path is None else os.fspath(path)
-
-
-def _min_version(version: Any) -> str | None:
-    """TLS 1.2 and 1.3 are spoken. Names of older versions meant "this or newer" to programs, and so they do here."""
-    if version is None:
-        return None
-    import ssl
-
-    return "1.3" if version == ssl.TLSVersion.TLSv1_3 else None
 
 
 #: Seconds in the stead of no timeout.

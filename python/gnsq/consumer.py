@@ -10,6 +10,7 @@ from . import _core, _lifecycle, _modes
 from ._consuming import ConsumerBase, give_back
 from ._core import Message
 from ._workers import Slot, current_worker
+from .errors import NSQException
 from .states import CLOSED
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class Consumer(ConsumerBase):
 
         Called by a handler it gives the handler's message back, unless that is answered or the consumer goes on.
 
-        :param raise_error: accepted for programs that give it; handlers' errors go to :attr:`on_exception`
+        :param raise_error: whether to raise an `NSQException` if it isn't closed by then; handlers' errors go to
+            :attr:`on_exception`
         """
         if self._native is None:
             return
@@ -109,7 +111,8 @@ class Consumer(ConsumerBase):
             for slot, messages in self._slots:
                 if slot.worker == me:
                     messages.give_back()
-        _modes.current().wait(self._ended, timeout)
+        if not _modes.current().wait(self._ended, timeout) and raise_error:
+            raise NSQException(f"{self.name} is not closed after {timeout} s")
 
     def messages(self) -> Iterator[Message]:
         """The messages, in a loop in place of :attr:`on_message`; starts the consumer if need be::

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from . import _core, _http_call, _lifecycle, _modes, _options
+from . import _core, _http_call, _lifecycle, _modes, _options, _tls
 from ._address import bare_host, join_host_port
 from ._http_call import Call
 from .version import __version__
@@ -39,7 +39,7 @@ class HTTPConnection:
         **tls: Any,
     ) -> None:
         """Nothing is connected yet. For the arguments see :class:`HTTPClient`."""
-        unknown = tls.keys() - _TLS_NAMES
+        unknown = tls.keys() - _tls.NAMES
         if unknown:
             raise TypeError(f"unknown option of {type(self).__name__}: {', '.join(sorted(unknown))}")
         given = {**(tls_options or {}), **{name: value for name, value in tls.items() if value is not None}}
@@ -59,7 +59,7 @@ class HTTPConnection:
         self._prefix, question, query = path.partition("?")
         # It goes with every request, may be a secret, and is shown nowhere.
         self._query = question + query
-        self._tls = _options.tls(given) if scheme == "https" else None
+        self._tls = _tls.parse(given) if scheme == "https" else None
         self._connect()
 
     @classmethod
@@ -160,20 +160,3 @@ def url_parts(url: str) -> dict[str, Any]:
         "scheme": parts.scheme,
         "path": f"{parts.path}?{parts.query}" if parts.query else parts.path,
     }
-
-
-#: What may be said of TLS by keyword.
-_TLS_NAMES = frozenset(
-    (
-        "ca_certs",
-        "cert_reqs",
-        "certfile",
-        "do_handshake_on_connect",
-        "insecure_skip_verify",
-        "keyfile",
-        "server_hostname",
-        "server_side",
-        "ssl_version",
-        "suppress_ragged_eofs",
-    )
-)

@@ -191,7 +191,8 @@ class Nsqd(_Server):
     one's TCP protocol, or several. Times are in seconds, None is nsqd's default, and a port 0 a free one.
 
     With `tls_cert` and `tls_key` (PEM files) it offers TLS, and HTTPS at `https_address`. `tls_required` is True, False
-    or `"tcp-https"`. What nsqd would write to its disk is refused beyond `max_messages` and `max_bytes`.
+    or `"tcp-https"`. With `statsd_address` (`"host:port"`) it sends its statistics there over UDP, whenever its
+    `clock` says so. What nsqd would write to its disk is refused beyond `max_messages` and `max_bytes`.
     """
 
     def __init__(
@@ -227,6 +228,12 @@ class Nsqd(_Server):
         tls_required: bool | str | None = None,
         tls_min_version: str | None = None,
         auth_http_address: str | Iterable[str] = (),
+        statsd_address: str | None = None,
+        statsd_prefix: str | None = None,
+        statsd_interval: float | None = None,
+        statsd_mem_stats: bool | None = None,
+        statsd_udp_packet_size: int | None = None,
+        statsd_exclude_ephemeral: bool | None = None,
         max_messages: int | None = None,
         max_bytes: int | None = None,
         max_connections: int | None = None,
@@ -258,6 +265,12 @@ class Nsqd(_Server):
             "tls_required": str(tls_required).lower() if isinstance(tls_required, bool) else tls_required,
             "tls_min_version": tls_min_version,
             "auth_http_addresses": [auth_http_address] if isinstance(auth_http_address, str) else [*auth_http_address],
+            "statsd_address": statsd_address,
+            "statsd_prefix": statsd_prefix,
+            "statsd_interval": statsd_interval,
+            "statsd_mem_stats": statsd_mem_stats,
+            "statsd_udp_packet_size": statsd_udp_packet_size,
+            "statsd_exclude_ephemeral": statsd_exclude_ephemeral,
             "max_messages": max_messages,
             "max_bytes": max_bytes,
             "max_connections": max_connections,

@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gnsq::{Address, ConsumerHandle, Io, SignalGuard};
+use gnsq::{Address, ConsumerHandle, Io};
 use pyo3::prelude::*;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::answers::Answers;
 use crate::errors::Failure;
-use crate::events::{EventSender, Events, Room};
+use crate::events::{Events, Followed, Room};
 use crate::gather::Gather;
 use crate::http::HttpClient;
 use crate::line::{Line, Queue};
@@ -35,9 +35,7 @@ pub(crate) struct Consumer {
 struct Client {
     handle: ConsumerHandle,
     lines: Arc<Lines>,
-    sender: EventSender,
-    /// What is followed, for as long as this lasts. Locked only with the GIL.
-    followed: Mutex<Vec<SignalGuard>>,
+    followed: Followed,
 }
 
 /// Shared by Python and the I/O.
@@ -116,15 +114,13 @@ impl Consumer {
                 builder = builder.lookupd_client(lookupd.lookupd()?);
             }
         }
+        let (events, sender) = Events::new(Room::SIGNALS);
+        let followed = Followed::new(sender.clone(), follow)?;
+        let builder = builder.signals(followed.signals());
         let consumer = py.detach(|| builder.build()).map_err(Failure::from)?;
         let lines = Arc::new(Lines::new(merged));
         let (closed, completer) = Operation::new();
-        let (events, sender) = Events::new(Room::SIGNALS);
-        let handle = consumer.handle().clone();
-        let client = Client { handle, lines: lines.clone(), sender: sender.clone(), followed: Mutex::default() };
-        for kind in &follow {
-            client.follow(kind)?;
-        }
+        let client = Client { handle: consumer.handle().clone(), lines: lines.clone(), followed };
         let ended = move || {
             sender.end(None);
             completer.complete(Ok(Value::None));
@@ -161,7 +157,7 @@ impl Consumer {
 
     /// Has events of a kind happen: "response", "error" or "auth".
     fn follow(&self, kind: &str) -> PyResult<()> {
-        self.client.get()?.follow(kind)
+        self.client.get()?.followed.follow(kind)
     }
 
     /// Begins to close: from here on no message is begun, and none that a handler returns from is finished.
@@ -233,12 +229,6 @@ impl Consumer {
 }
 
 impl Client {
-    fn follow(&self, kind: &str) -> PyResult<()> {
-        let guard = self.sender.follow(kind, self.handle.signals())?;
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner).push(guard);
-        Ok(())
-    }
-
     fn stop(&self) {
         self.lines.stopping.store(true, Ordering::Release);
         self.handle.request_shutdown();

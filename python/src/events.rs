@@ -1,7 +1,7 @@
 //! What has happened, in its order, until Python takes it.
 //!
 //! The I/O's side is an [`EventSender`], Python's side `_core.Events`. A client's signals become events by
-//! [`follow`](EventSender::follow), its own findings by [`push`](EventSender::push).
+//! [`Followed`], its own findings by [`push`](EventSender::push).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -69,6 +69,14 @@ struct State {
     missed: u64,
     ended: bool,
     waiters: Waiters,
+}
+
+/// A client's signals, as far as they become events.
+pub(crate) struct Followed {
+    signals: Signals,
+    sender: EventSender,
+    /// For as long as this lasts. Locked only with the GIL.
+    guards: Mutex<Vec<SignalGuard>>,
 }
 
 /// What has happened, in its order. Ready while there is something to take, and for ever once it has ended.
@@ -188,27 +196,48 @@ impl EventSender {
             state.tell();
         }
     }
+}
 
-    /// Makes what the signals tell events, for as long as the guard is there: nsqd's answers ("response"), its errors
-    /// ("error") or accepted secrets ("auth"). A publish is answered, too: worth it only where somebody listens.
+impl Followed {
+    /// Signals for a client that is to be made, of which these kinds are followed.
+    ///
+    /// # Errors
+    ///
+    /// As [`follow`](Self::follow).
+    pub(crate) fn new(sender: EventSender, kinds: Vec<String>) -> PyResult<Self> {
+        let followed = Self { signals: Signals::default(), sender, guards: Mutex::default() };
+        for kind in kinds {
+            followed.follow(&kind)?;
+        }
+        Ok(followed)
+    }
+
+    pub(crate) fn signals(&self) -> Signals {
+        self.signals.clone()
+    }
+
+    /// Makes what a signal tells events: nsqd's answers ("response"), its errors ("error") or accepted secrets ("auth"). A
+    /// publish is answered, too: worth it only where somebody listens.
     ///
     /// # Errors
     ///
     /// `ValueError` for another kind.
-    pub(crate) fn follow(&self, kind: &str, signals: &Signals) -> PyResult<SignalGuard> {
-        let sender = self.clone();
-        Ok(match kind {
-            "response" => signals.on_response.connect(move |event| {
+    pub(crate) fn follow(&self, kind: &str) -> PyResult<()> {
+        let sender = self.sender.clone();
+        let guard = match kind {
+            "response" => self.signals.on_response.connect(move |event| {
                 sender.push(Event::Response(event.nsqd.clone(), event.data.clone()));
             }),
-            "error" => signals.on_error.connect(move |event| {
+            "error" => self.signals.on_error.connect(move |event| {
                 sender.push(Event::Error(event.nsqd.clone(), event.error.clone()));
             }),
-            "auth" => signals.on_auth.connect(move |event| {
+            "auth" => self.signals.on_auth.connect(move |event| {
                 sender.push(Event::Auth(event.nsqd.clone(), event.response.clone()));
             }),
             _ => return Err(PyValueError::new_err(format!("there are no events of kind {kind}"))),
-        })
+        };
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner).push(guard);
+        Ok(())
     }
 }
 

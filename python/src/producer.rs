@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gnsq::{Address, Io, PublishLimits, PublishOptions, SignalGuard, TopicName};
+use gnsq::{Address, Io, PublishLimits, PublishOptions, TopicName};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::body;
 use crate::errors::Failure;
-use crate::events::{self, EventSender, Events};
+use crate::events::{self, Events, Followed};
 use crate::mailbox::Mailbox;
 use crate::operation::{Operation, Value};
 use crate::options::{ConnectionOptions, seconds};
@@ -32,9 +32,7 @@ struct Inner {
     limits: PublishLimits,
     /// The topic of the last publish: mostly it is that of the next one, too.
     latest: Mutex<Option<TopicName>>,
-    sender: EventSender,
-    /// What is followed, for as long as this lasts.
-    followed: Mutex<Vec<SignalGuard>>,
+    followed: Followed,
 }
 
 impl Drop for Inner {
@@ -72,17 +70,14 @@ impl Producer {
             .max_outstanding(max_outstanding)
             .max_outstanding_bytes(max_outstanding_bytes)
             .io(Io::Runtime(runtime.clone()));
-        let producer = builder.build().map_err(Failure::from)?;
-        let submissions = Submissions::new(max_outstanding as usize, max_outstanding_bytes as usize);
         let (events, sender) = Events::new(events::Room::SIGNALS);
-        drop(runtime.spawn(carry_out(producer.clone(), submissions.clone(), sender.clone())));
+        let followed = Followed::new(sender.clone(), follow)?;
+        let producer = builder.signals(followed.signals()).build().map_err(Failure::from)?;
+        let submissions = Submissions::new(max_outstanding as usize, max_outstanding_bytes as usize);
+        drop(runtime.spawn(carry_out(producer.clone(), submissions.clone(), sender)));
         let mut limits = PublishLimits::default();
         (limits.max_msg_size, limits.max_body_size) = (max_msg_size, max_body_size);
-        let (latest, followed) = (Mutex::default(), Mutex::default());
-        let inner = Inner { producer, submissions, limits, latest, sender, followed };
-        for kind in follow {
-            inner.follow(&kind)?;
-        }
+        let inner = Inner { producer, submissions, limits, latest: Mutex::default(), followed };
         Ok(Self { inner: Owned::new(inner), events: Py::new(py, events)? })
     }
 
@@ -133,7 +128,7 @@ impl Producer {
 
     /// Has events of a kind happen: "response", "error" or "auth".
     fn follow(&self, kind: &str) -> PyResult<()> {
-        self.inner.get()?.follow(kind)
+        self.inner.get()?.followed.follow(kind)
     }
 
     /// What becomes ready when there is room for another publish.
@@ -208,12 +203,6 @@ impl Producer {
 }
 
 impl Inner {
-    fn follow(&self, kind: &str) -> PyResult<()> {
-        let guard = self.sender.follow(kind, self.producer.signals())?;
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner).push(guard);
-        Ok(())
-    }
-
     /// Whether a publish could begin now.
     fn takes(&self) -> bool {
         self.producer.is_connected() && self.submissions.has_room()

@@ -17,6 +17,7 @@ STARTS = int(os.environ.get("GNSQ_TEST_STARTS", "500"))
 
 
 @real_only
+@pytest.mark.modes("threads", "gevent", "patched", "asyncio")
 @pytest.mark.timeout(120 + STARTS)
 def test_clients_that_are_closed_leave_nothing_behind(tmp_path: Path, nsqd: Nsqd, topic: str) -> None:
     with programs.running(tmp_path, "many_starts", STARTS, nsqd.tcp_address, topic) as program:

@@ -14,8 +14,7 @@ from typing import Any, Callable
 
 import pytest
 import trustme
-from support import mode
-from support.auth_peer import SECRET, auth_server
+from support import auth, mode
 from support.peer import ERROR, HEARTBEAT, MESSAGE, OK, RESPONSE
 from support.servers import Nsqd
 from support.waiting import pause
@@ -170,9 +169,12 @@ def test_a_client_shows_its_certificate(make_nsqd: MakeNsqd, topic: str, certifi
         conn.identify()
 
 
+SECRET = "open sesame"
+
+
 @pytest.fixture
 def auth_nsqd(make_nsqd: MakeNsqd) -> Iterator[Nsqd]:
-    with auth_server() as address:
+    with auth.running(SECRET) as address:
         yield make_nsqd(auth_http_address=address)
 
 
@@ -182,7 +184,7 @@ def test_a_secret_is_given_where_it_is_required(auth_nsqd: Nsqd, topic: str) -> 
     heard: list[Any] = []
     conn.on_auth.connect(lambda conn, response: heard.append(response), weak=False)
     conn.identify()
-    assert [response["identity"] for response in heard] == ["ali"]
+    assert [response["identity"] for response in heard] == ["tester"]
     conn.close_stream()
 
 

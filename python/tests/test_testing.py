@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -150,6 +151,32 @@ def test_it_listens_on_ipv6() -> None:
         assert json.loads(ask(nsqd.http_address, "/info"))["broadcast_address"] == "::1"
 
 
+def test_it_sends_its_statistics_to_a_statsd() -> None:
+    clock = Clock()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd:
+        statsd.bind(("127.0.0.1", 0))
+        statsd.settimeout(30)
+        options: dict[str, Any] = {
+            "statsd_address": f"127.0.0.1:{statsd.getsockname()[1]}",
+            "statsd_prefix": "tests",
+            "statsd_interval": 10,
+            "statsd_mem_stats": False,
+            "statsd_udp_packet_size": 100,
+            "statsd_exclude_ephemeral": True,
+        }
+        with Nsqd(clock=clock, **options) as nsqd:
+            for topic in ("orders", "orders%23ephemeral"):
+                ask(nsqd.http_address, f"/pub?topic={topic}", b"tea")
+            clock.advance(10)
+            lines: list[str] = []
+            while not any("tests.topic.orders.depth" in line for line in lines):
+                packet = statsd.recv(4096)
+                assert len(packet) <= 100
+                lines += packet.decode().splitlines()
+    assert lines[0] == "tests.topic.orders.message_count:1|c"
+    assert all(line.startswith("tests.topic.orders.") for line in lines)
+
+
 def test_it_offers_https(tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
@@ -183,6 +210,45 @@ def test_a_forked_child_cannot_use_it_and_does_not_stop_it() -> None:
             os._exit(refused if works else 99)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
         assert ask(nsqd.http_address, "/ping") == b"OK"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems end what listens with its last copy")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_does_not_hold_what_its_parent_stops() -> None:
+    with Nsqd() as nsqd, Nsqlookupd() as nsqlookupd:
+        servers: list[Any] = [nsqd, nsqlookupd]
+        clients = [socket.create_connection((server.host, server.tcp_port), 30) for server in servers]
+        for client in clients:
+            # It is served by now.
+            client.sendall(b"  V9")
+            client.recv(1024)
+        clients += [socket.create_connection((server.host, server.tcp_port), 30) for server in servers]
+        clients[-2].sendall(b"  V2NOP\n")
+        clients[-1].sendall(b"  V1PING\n")
+        assert clients[-1].recv(1024).endswith(b"OK")
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            # It stays until the parent has done its part.
+            os.close(writer)
+            os.read(reader, 1)
+            os._exit(0)
+        for server in servers:
+            server.stop()
+            with pytest.raises(OSError, match="refused"):
+                socket.create_connection((server.host, server.tcp_port), 30)
+        for client in clients:
+            client.settimeout(30)
+            with contextlib.suppress(ConnectionResetError):
+                while client.recv(1024):
+                    pass
+            client.close()
+        for server in servers:
+            server.start()
+            assert ask(server.http_address, "/ping") == b"OK"
+        os.close(writer)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        os.close(reader)
 
 
 def test_many_starts_leave_nothing_behind() -> None:

@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::str::FromStr;
@@ -124,6 +126,8 @@ impl fmt::Display for BoundAddress {
 }
 
 /// A bound listener. Dropping one on a unix socket removes its file.
+///
+/// Dropped, it listens no more, also where the child of a fork has a copy of its descriptor.
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
@@ -131,7 +135,8 @@ pub(crate) enum Listener {
     Unix(UnixListener, RemoveOnDrop),
 }
 
-/// The socket of one who came.
+/// The socket of one who came. Dropped, it ends the connection, also where the child of a fork has a copy of its
+/// descriptor.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Tcp(TcpStream),
@@ -195,6 +200,33 @@ impl Listener {
             Self::Unix(listener, _) => listener.accept().await.map(|(socket, _)| (Socket::Unix(socket), None)),
         }
     }
+}
+
+#[cfg(unix)]
+impl Drop for Listener {
+    fn drop(&mut self) {
+        match self {
+            Self::Tcp(listener) => end(listener),
+            Self::Unix(listener, _) => end(listener),
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Socket {
+    fn drop(&mut self) {
+        match self {
+            Self::Tcp(socket) => end(socket),
+            Self::Unix(socket) => end(socket),
+        }
+    }
+}
+
+/// To close a descriptor ends nothing while another process has it, too.
+#[cfg(unix)]
+fn end(socket: &impl AsFd) {
+    // It has ended before, or the system can't: to be closed is all that is left.
+    let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
 }
 
 /// Listens on the first of the host's addresses on which that is possible.

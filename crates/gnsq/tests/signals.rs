@@ -115,6 +115,21 @@ async fn a_producer_tells_of_answers_errors_and_ends() {
 }
 
 #[tokio::test]
+async fn signals_that_builders_are_given_tell_of_all_their_clients_from_the_first_answer_on() {
+    let (peer, other) = (ScriptedPeer::bind().await, ScriptedPeer::bind().await);
+    let signals = Signals::default();
+    let log = Log::of(&signals);
+    let consumer = plain_consumer(&[&peer]).max_in_flight(5).signals(signals.clone()).build().unwrap();
+    let _connection = ready(&peer, 5).await;
+    assert_eq!(log.lines(), ["response {}", "response OK"]);
+    let producer = producer(&[&other]).signals(signals).build().unwrap();
+    let _other = identified(&other).await;
+    within(producer.ready()).await.unwrap();
+    assert_eq!(log.lines(), ["response {}", "response OK", "response {}"]);
+    assert!(consumer.handle().signals().on_response.is_connected());
+}
+
+#[tokio::test]
 async fn a_receiver_hears_nothing_after_it_is_disconnected() {
     let (client, mut peer) = subscribed_client(ConnectionConfig::new(), &identify_reply(), 5).await;
     let count = Arc::new(AtomicUsize::new(0));

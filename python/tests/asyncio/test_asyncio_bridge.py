@@ -61,7 +61,7 @@ def test_each_thread_may_have_a_loop(nsqd: Nsqd, topic: str) -> None:
 
 
 def test_uvloop_will_do(nsqd: Nsqd, topic: str) -> None:
-    uvloop = pytest.importorskip("uvloop")
+    uvloop = pytest.importorskip("uvloop", reason="there is none for this platform")
     loop = uvloop.new_event_loop()
     try:
         for _ in range(2):

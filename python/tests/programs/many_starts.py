@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 
@@ -12,6 +13,7 @@ from support.waiting import pause
 mode.begin()
 
 import gnsq  # noqa: E402
+import gnsq.asyncio  # noqa: E402
 
 
 def cycle(address: str, topic: str) -> None:
@@ -26,6 +28,29 @@ def cycle(address: str, topic: str) -> None:
     producer.join()
 
 
+async def async_cycles(count: int, address: str, topic: str) -> None:
+    """The same in an event loop, so many times."""
+    for _ in range(count):
+        producer = gnsq.asyncio.Producer(address)
+        await producer.start()
+        await producer.publish(topic, b"x")
+        consumer = gnsq.asyncio.Consumer(topic, "c", address)
+        consumer.on_message.connect(lambda consumer, **_kwargs: consumer.close() and None, weak=False)
+        await consumer.start()
+        producer.close()
+        await producer.join()
+
+
+def cycles(count: int, address: str, topic: str) -> None:
+    """So many cycles, with asyncio in some loops one after the other."""
+    if mode.NAME == "asyncio":
+        for done in range(0, count, 100):
+            asyncio.run(async_cycles(min(100, count - done), address, topic))
+    else:
+        for _ in range(count):
+            cycle(address, topic)
+
+
 def kept() -> tuple[int, int, int]:
     """Threads, file descriptors, and memory in KiB."""
     gc.collect()
@@ -37,12 +62,10 @@ def kept() -> tuple[int, int, int]:
 def main() -> None:
     """Runs it."""
     count, address, topic = int(sys.argv[1]), *sys.argv[2:]
-    for _ in range(min(count, 200)):
-        cycle(address, topic)
+    cycles(min(count, 200), address, topic)
     pause(0.5)
     before = kept()
-    for _ in range(count):
-        cycle(address, topic)
+    cycles(count, address, topic)
     pause(0.5)
     after = kept()
     print(f"before: {before}, after: {after}")

@@ -54,6 +54,15 @@ def test_a_producer_that_never_began_publishes_nothing(api: Any, nsqd: Nsqd, top
         producer.publish(topic, b"x", block=False)
 
 
+def test_a_join_that_is_to_raise_does_so_while_clients_run(make_producer: Make, consume: Make) -> None:
+    for client in (make_producer(), consume(lambda consumer, message: None)):
+        client.join(timeout=0.05)
+        with pytest.raises(errors.NSQException, match=r"not closed after 0\.05 s"):
+            client.join(timeout=0.05, raise_error=True)
+        client.close()
+        client.join(timeout=30, raise_error=True)
+
+
 def test_start_blocks_until_the_consumer_is_closed(
     make_consumer: Make, nsqd: Nsqd, topic: str, spawn: Callable[..., Any], eventually: Eventually
 ) -> None:

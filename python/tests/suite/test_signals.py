@@ -118,6 +118,23 @@ def test_a_producer_tells_of_responses(producer: Any, topic: str, eventually: Ev
     eventually(lambda: b"OK" in told.all("response"))
 
 
+def test_the_very_first_answers_are_told(
+    api: Any, make_consumer: Make, nsqd: Nsqd, topic: str, eventually: Eventually
+) -> None:
+    first, second = Heard(), Heard()
+    consumer = make_consumer(Recorder())
+    consumer.on_response.connect(first, weak=False)
+    consumer.start(block=False)
+    with_producer = api.Producer(nsqd.tcp_address)
+    with_producer.on_response.connect(second, weak=False)
+    with with_producer:
+        eventually(lambda: len(first) == 2 and len(second) == 1)
+    identified, subscribed = first.all("response")
+    assert identified.startswith(b"{")
+    assert subscribed == b"OK"
+    assert second.all("response")[0].startswith(b"{")
+
+
 def test_an_answer_that_comes_too_late_is_told_as_an_error(
     make_nsqd: Callable[..., Nsqd], consume: Make, topic: str, eventually: Eventually
 ) -> None:

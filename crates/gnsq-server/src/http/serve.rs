@@ -32,7 +32,7 @@ async fn serve_at_most(
 ) {
     let refuse = |socket| {
         if tls.is_none() {
-            refuse(socket);
+            refuse(&socket);
         }
     };
     // On its way to its task it would be there more than once.
@@ -68,7 +68,7 @@ async fn speak(socket: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
 }
 
 /// Says so if it can be said without waiting.
-fn refuse(socket: Socket) {
+fn refuse(socket: &Socket) {
     let _ = match socket {
         Socket::Tcp(socket) => socket.try_write(TOO_MANY),
         #[cfg(unix)]

@@ -19,6 +19,7 @@ use super::{Consumer, ConsumerHandle};
 use crate::address::{Address, AddressList};
 use crate::config::{ConnectionConfig, security_options};
 use crate::error::{Error, Result};
+use crate::events::Signals;
 use crate::fleet::Fleet;
 #[cfg(feature = "http")]
 use crate::fleet::{Discovery, LookupdOptions, lookupd_options};
@@ -114,6 +115,7 @@ pub struct ConsumerBuilder {
     lookupds: LookupdOptions,
     io: Io,
     connection: ConnectionConfig,
+    signals: Signals,
     max_in_flight: u32,
     max_in_flight_bytes: Option<u64>,
     auto_touch: bool,
@@ -145,6 +147,7 @@ impl ConsumerBuilder {
             lookupds: LookupdOptions::default(),
             io: Io::Dedicated,
             connection: ConnectionConfig::new(),
+            signals: Signals::default(),
             max_in_flight: 200,
             max_in_flight_bytes: None,
             auto_touch: false,
@@ -300,6 +303,13 @@ impl ConsumerBuilder {
         self
     }
 
+    /// What the consumer's [signals](ConsumerHandle::signals) are to be: so connected beforehand, receivers are told of the
+    /// very first answers, too. Clients that are given the same signals share them. Default: its own.
+    pub fn signals(mut self, signals: Signals) -> Self {
+        self.signals = signals;
+        self
+    }
+
     /// Makes the consumer, which begins to connect in the background.
     ///
     /// # Errors
@@ -330,7 +340,8 @@ impl ConsumerBuilder {
             shutdown_timeout: self.shutdown_timeout,
             deliver_at: self.deliver_at.then(|| DeliverAt::new(self.connection.limits.max_defer)),
         };
-        let core = Core::new(settings, self.max_in_flight, self.max_in_flight_bytes, Touching::new(runtime.clone()));
+        let touching = Touching::new(runtime.clone());
+        let core = Core::new(settings, self.signals, self.max_in_flight, self.max_in_flight_bytes, touching);
         let core = Arc::new(core);
         if self.auto_touch {
             Touching::start(&core);

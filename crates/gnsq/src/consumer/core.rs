@@ -115,6 +115,7 @@ pub(super) struct Shutdown {
 impl Core {
     pub(super) fn new(
         settings: Settings,
+        signals: Signals,
         max_in_flight: u32,
         max_in_flight_bytes: Option<u64>,
         touching: Touching,
@@ -124,7 +125,7 @@ impl Core {
             meter: ConsumerMeter::new(&settings.topics, &settings.channel),
             settings,
             queue: Queue::default(),
-            signals: Signals::default(),
+            signals,
             counters: Counters::default(),
             max_in_flight: AtomicU32::new(max_in_flight),
             load: max_in_flight_bytes.map(|bytes| Load::new(bytes, changed.clone())),

@@ -13,6 +13,7 @@ use super::routing::Routing;
 use crate::address::{Address, AddressList};
 use crate::config::{Batching, ConnectionConfig, security_options};
 use crate::error::{Error, Result};
+use crate::events::Signals;
 use crate::fleet::Fleet;
 #[cfg(feature = "http")]
 use crate::fleet::{Board, Discovery, LookupdOptions, Nodes, lookupd_options};
@@ -48,6 +49,8 @@ pub struct ProducerBuilder {
     lookupds: LookupdOptions,
     io: Io,
     connection: ConnectionConfig,
+    /// A builder may be cloned: one of its own for each producer that it makes, unless they were given.
+    signals: Option<Signals>,
     max_reconnect_delay: Duration,
     batching: bool,
     batch_messages: usize,
@@ -76,6 +79,7 @@ impl ProducerBuilder {
             lookupds: LookupdOptions::default(),
             io: Io::Current,
             connection: ConnectionConfig::new(),
+            signals: None,
             max_reconnect_delay: Duration::from_secs(15),
             batching: true,
             batch_messages: 1000,
@@ -210,6 +214,13 @@ impl ProducerBuilder {
         self
     }
 
+    /// What the producer's [signals](Producer::signals) are to be: so connected beforehand, receivers are told of the very
+    /// first answers, too. Clients that are given the same signals share them. Default: its own.
+    pub fn signals(mut self, signals: Signals) -> Self {
+        self.signals = Some(signals);
+        self
+    }
+
     /// How many publishes and bytes may be without an answer, and how long a publish may take.
     #[cfg(feature = "blocking")]
     pub(crate) fn bounds(&self) -> (u32, u32, Duration) {
@@ -231,7 +242,7 @@ impl ProducerBuilder {
         let runtime = self.io.handle()?;
         let stop = CancellationToken::new();
         let addresses = self.addresses.into_vec();
-        let pool = Arc::new(Pool::new(self.settings, &addresses, stop.clone()));
+        let pool = Arc::new(Pool::new(self.settings, self.signals.unwrap_or_default(), &addresses, stop.clone()));
         let mut fleet =
             Fleet::new(pool.clone(), self.connection, self.max_reconnect_delay, runtime.clone(), stop.clone());
         for address in addresses {

@@ -64,7 +64,7 @@ pub(super) struct Counters {
 }
 
 impl Pool {
-    pub(super) fn new(settings: Settings, addresses: &[Address], stop: CancellationToken) -> Self {
+    pub(super) fn new(settings: Settings, signals: Signals, addresses: &[Address], stop: CancellationToken) -> Self {
         let Settings { routing, stall_timeout, breaker_failures, .. } = settings;
         Self {
             members: Mutex::new(Members::new(addresses, routing, stall_timeout, breaker_failures)),
@@ -74,7 +74,7 @@ impl Pool {
             found: Mutex::default(),
             budget: Budget::new(settings.max_outstanding, settings.max_outstanding_bytes),
             settings,
-            signals: Signals::default(),
+            signals,
             meter: ProducerMeter::new(),
             counters: Counters::default(),
             tasks: TaskTracker::new(),
