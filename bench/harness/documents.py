@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import clients, places, report, works
+from . import clients, growth, low_load, places, report, works
 from .results import Results
 from .suites import Suite
 
@@ -11,7 +11,9 @@ _PYTHON = places.CHECKOUT / "docs" / "python" / "performance.md"
 
 
 def write(results: Results) -> None:
-    """All of them."""
+    """All of them, and the plots."""
+    growth.plots(results.points)
+    low_load.plots(results.points)
     report.insert(_RUST, {name: part for name, part in _parts(results).items() if not name.startswith("python")})
     report.insert(_PYTHON, {name: part for name, part in _parts(results).items() if name.startswith("python")})
 
@@ -42,6 +44,9 @@ def _parts(results: Results) -> dict[str, str]:
         "bodies": rates(works.BODIES),
         "layers": rates(works.LAYERS),
         "round-trips": report.latencies(results, works.ROUND_TRIPS, clients.ALL),
+        "low-load": low_load.table(results.points),
+        "low-load-surroundings": report.surroundings(results, low_load.SUITE),
+        "growth-surroundings": report.surroundings(results, growth.SUITE),
         "first": report.first(results, works.FIRST, clients.ALL),
         "idle": report.idle(results, works.IDLE, clients.ALL),
         "python-surroundings": report.surroundings(results, "python"),
