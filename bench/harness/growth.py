@@ -66,7 +66,7 @@ def run(rounds: int, seconds: float, surroundings: Surroundings) -> tuple[list[P
                     curves.show(f"{turn + 1}/{rounds} {curve.name} {value}: {line[0]}")
                     try:
                         points.append(_once(curve, value, line, seconds))
-                    except Lost as error:
+                    except (Lost, OSError) as error:
                         failures.append(f"{curve.name} {value}, {line[0]}, round {turn + 1}: {error}")
     curves.show("")
     return points, failures

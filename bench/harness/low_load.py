@@ -32,7 +32,7 @@ def run(rounds: int, seconds: float, surroundings: Surroundings) -> tuple[list[P
         nsqds, mode, rate = job
         try:
             points.append(_once(nsqds, mode, rate, max(1.0, RATES[rate] * seconds)))
-        except Lost as error:
+        except (Lost, OSError) as error:
             failures.append(f"{rate}/s, {nsqds} nsqd, {mode}: {error}")
 
     for turn in range(rounds):
