@@ -1,7 +1,8 @@
 # Everything a contributor runs. `make` alone lists the targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo tools python lint lint-python test test-python test-bench fuzz doc bench bench-micro instructions instructions-record clean
+.PHONY: help demo tools python lint lint-python test test-python test-bench fuzz doc bench bench-micro instructions \
+	instructions-record clean
 
 TOOLS_STAMP := tools/bin/.stamp
 PYTHON ?= python3

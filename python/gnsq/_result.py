@@ -5,8 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
-from . import _core
-from ._modes import current
+from . import _core, _modes
 
 
 class Result:
@@ -83,7 +82,7 @@ class Result:
         if self.ready():
             settle()
         else:
-            current().when_ready(self._publish, settle)
+            _modes.current().when_ready(self._publish, settle)
         return future
 
     def __repr__(self) -> str:
@@ -104,4 +103,4 @@ class Result:
             raise
 
     def _wait(self, timeout: float | None) -> bool:
-        return current().wait(self._publish, timeout)
+        return _modes.current().wait(self._publish, timeout)

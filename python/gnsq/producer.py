@@ -9,9 +9,7 @@ from typing import Any, Callable
 
 from . import _core, _lifecycle
 from ._modes import Mode, Worker, current
-from ._modes._threads import THREADS
 from ._producing import ProducerBase
-from ._result import Result
 from .errors import NSQException
 from .states import CLOSED, INIT
 
@@ -185,20 +183,7 @@ def _outcome(mode: Mode, publish: _core.Publish, raise_error: bool) -> Any:
     if raise_error:
         mode.wait(publish)
         return publish.result()
-    if mode is THREADS:
-        return Result(publish)
-    return (_async_result or _load())(mode, publish)
-
-
-def _load() -> Callable[[Mode, _core.Publish], Any]:
-    global _async_result  # noqa: PLW0603 - an import in each publish would cost more than the publish
-    from ._async_result import async_result
-
-    _async_result = async_result
-    return async_result
-
-
-_async_result: Callable[[Mode, _core.Publish], Any] | None = None
+    return mode.result(publish)
 
 
 def _listen(events: _core.Events, producer: weakref.ref[Producer]) -> None:

@@ -1,9 +1,12 @@
 //! Bodies of messages, out of what Python has for bytes.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use gnsq::{Batch, LimitError, Packer, PublishLimits};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
+
+use crate::errors::Failure;
 
 /// One body: bytes-like, or str, which is sent as UTF-8.
 ///
@@ -14,27 +17,26 @@ pub(crate) fn body(data: &Bound<'_, PyAny>) -> PyResult<Bytes> {
     with_bytes(data, Bytes::copy_from_slice)
 }
 
-/// Several bodies, out of anything that gives them out one after the other. They share one buffer.
+/// Several bodies, out of anything that gives them out one after the other. Each is copied once, to where they are sent from.
 ///
 /// # Errors
 ///
-/// `TypeError` for what is no such thing, or has anything else in it.
-pub(crate) fn bodies(messages: &Bound<'_, PyAny>) -> PyResult<Vec<Bytes>> {
+/// `TypeError` for what is no such thing, or has anything else in it; what the limits refuse.
+pub(crate) fn bodies(messages: &Bound<'_, PyAny>, limits: &PublishLimits) -> PyResult<Batch> {
     // Both are iterable, and neither is meant to be several messages.
     if messages.is_instance_of::<PyString>() || messages.is_instance_of::<PyBytes>() {
         return Err(PyTypeError::new_err("messages have to be several: one is published with publish"));
     }
-    let mut buffer = BytesMut::new();
-    let mut ends = Vec::new();
+    // What doesn't tell how many it has has them anyway.
+    let mut packer = Packer::new(*limits, messages.len().unwrap_or(1));
     for message in messages.try_iter()? {
-        with_bytes(&message?, |bytes| {
-            buffer.extend_from_slice(bytes);
-            ends.push(buffer.len());
-        })?;
+        with_bytes(&message?, |bytes| packer.push(bytes))?.map_err(refused)?;
     }
-    let buffer = buffer.freeze();
-    let starts = std::iter::once(0).chain(ends.iter().copied());
-    Ok(starts.zip(&ends).map(|(start, end)| buffer.slice(start..*end)).collect())
+    Ok(packer.finish().map_err(refused)?)
+}
+
+fn refused(error: LimitError) -> Failure {
+    Failure::from(gnsq::Error::from(error))
 }
 
 fn with_bytes<T>(data: &Bound<'_, PyAny>, take: impl FnOnce(&[u8]) -> T) -> PyResult<T> {

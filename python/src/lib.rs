@@ -5,6 +5,7 @@
 //! never called from here.
 
 mod answers;
+mod begun;
 mod body;
 mod consumer;
 mod errors;

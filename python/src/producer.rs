@@ -70,11 +70,19 @@ impl Producer {
             .max_outstanding(max_outstanding)
             .max_outstanding_bytes(max_outstanding_bytes)
             .io(Io::Runtime(runtime.clone()));
+<<<<<<< HEAD
+        let producer = builder.build().map_err(Failure::from)?;
+        let (messages, bytes) = (max_outstanding as usize, max_outstanding_bytes as usize);
+        let submissions = Submissions::new(producer.clone(), runtime.clone(), messages, bytes);
+        let (events, sender) = Events::new(events::Room::SIGNALS);
+        drop(runtime.spawn(carry_out(submissions.clone(), sender.clone())));
+=======
         let (events, sender) = Events::new(events::Room::SIGNALS);
         let followed = Followed::new(sender.clone(), follow)?;
         let producer = builder.signals(followed.signals()).build().map_err(Failure::from)?;
         let submissions = Submissions::new(max_outstanding as usize, max_outstanding_bytes as usize);
         drop(runtime.spawn(carry_out(producer.clone(), submissions.clone(), sender)));
+>>>>>>> main
         let mut limits = PublishLimits::default();
         (limits.max_msg_size, limits.max_body_size) = (max_msg_size, max_body_size);
         let inner = Inner { producer, submissions, limits, latest: Mutex::default(), followed };
@@ -112,13 +120,11 @@ impl Producer {
     fn multipublish(&self, topic: &str, messages: &Bound<'_, PyAny>, wait: Option<f64>) -> PyResult<Option<Publish>> {
         let inner = self.inner.get()?;
         let topic = inner.topic(topic)?;
-        let bodies = body::bodies(messages)?;
-        inner.limits.check_messages(&bodies).map_err(gnsq::Error::from).map_err(Failure::from)?;
+        let batch = body::bodies(messages, &inner.limits)?;
         if !inner.takes() {
             return Ok(None);
         }
-        let size = bodies.iter().map(|body| body.len() + PER_MESSAGE).sum();
-        inner.submit(topic, size, Work::Several(bodies), waiting(wait)).map(Some)
+        inner.submit(topic, batch.size(), Work::Several(batch), waiting(wait)).map(Some)
     }
 
     /// What happens on the connections, as far as it is followed. It ends when the producer has.
@@ -260,9 +266,6 @@ fn delay(millis: f64) -> PyResult<Duration> {
     let delay = Duration::try_from_secs_f64(millis.trunc() / 1000.0);
     delay.map_err(|_| PyValueError::new_err(format!("defer is {millis}: give milliseconds, 0 or more")))
 }
-
-/// What a message counts beside its body, as nsqd counts it.
-const PER_MESSAGE: usize = 4;
 
 /// The longest that a publish may take: no limit is one that nobody waits for.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);

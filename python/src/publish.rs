@@ -65,6 +65,13 @@ impl Publish {
         self.0.get()?.arm(mailbox, target)
     }
 
+    /// Has the mailbox give the outcome to `future` when it is there.
+    fn settle(&self, mailbox: &Mailbox, future: Py<PyAny>) -> PyResult<()> {
+        let slot = self.0.get()?;
+        slot.add(mailbox.settling(future, slot.clone())?);
+        Ok(())
+    }
+
     fn __repr__(&self) -> PyResult<String> {
         Ok(format!("<gnsq._core.Publish {}>", if self.done()? { "done" } else { "pending" }))
     }

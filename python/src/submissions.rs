@@ -10,8 +10,10 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use futures_util::task::AtomicWaker;
-use gnsq::{Error, Producer, PublishOptions, TopicName};
+use gnsq::{Batch, Error, Producer, PublishOptions, TopicName};
+use tokio::runtime::Handle;
 
+use crate::begun::Begun;
 use crate::errors::Failure;
 use crate::events::EventSender;
 use crate::mailbox::Waiter;
@@ -19,11 +21,14 @@ use crate::operation::{Completer, Value};
 use crate::publish::Promise;
 use crate::waiting::{Waitable, Waiters};
 
-/// Filled by Python's threads, emptied by the task: the first submission into an empty queue wakes it. Its mutex is
-/// locked by Python with the GIL only, so that no fork can find it locked by a thread of Python.
+/// Filled by Python's threads, emptied by the task: the first submission into an empty queue wakes it. A submission while
+/// nothing is outstanding is begun where it is made: that costs no wake-up. Its mutex is locked by Python with the GIL
+/// only, so that no fork can find it locked by a thread of Python.
 pub(crate) struct Submissions {
     queue: Mutex<Queue>,
     waker: AtomicWaker,
+    producer: Producer,
+    runtime: Handle,
     max_outstanding: usize,
     max_bytes: usize,
 }
@@ -31,6 +36,8 @@ pub(crate) struct Submissions {
 #[derive(Default)]
 pub(crate) struct Queue {
     jobs: Vec<Job>,
+    /// Those begun by who submitted them that can go on.
+    woken: Vec<Arc<Begun>>,
     /// How many have no outcome yet, and their bytes.
     outstanding: usize,
     bytes: usize,
@@ -63,12 +70,13 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) enum Work {
     One(Bytes),
-    Several(Vec<Bytes>),
+    Several(Batch),
 }
 
 impl Submissions {
-    pub(crate) fn new(max_outstanding: usize, max_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { queue: Mutex::default(), waker: AtomicWaker::new(), max_outstanding, max_bytes })
+    pub(crate) fn new(producer: Producer, runtime: Handle, max_outstanding: usize, max_bytes: usize) -> Arc<Self> {
+        let (queue, waker) = (Mutex::default(), AtomicWaker::new());
+        Arc::new(Self { queue, waker, producer, runtime, max_outstanding, max_bytes })
     }
 
     /// Whether another may be submitted. One that is larger than all the room there is may be, once nothing is
@@ -78,13 +86,19 @@ impl Submissions {
     }
 
     /// Hands a job to the task; false when it takes nothing any more.
-    pub(crate) fn submit(&self, job: Job) -> bool {
+    pub(crate) fn submit(self: &Arc<Self>, job: Job) -> bool {
         let mut queue = self.lock();
         if queue.phase != Phase::Open {
             return false;
         }
+        let is_alone = queue.outstanding == 0;
         queue.outstanding += 1;
         queue.bytes += job.size;
+        if is_alone {
+            drop(queue);
+            self.begin_here(job);
+            return true;
+        }
         queue.jobs.push(job);
         let is_first = queue.jobs.len() == 1;
         drop(queue);
@@ -92,6 +106,44 @@ impl Submissions {
             self.waker.wake();
         }
         true
+    }
+
+    /// Begins what nothing comes before on this thread.
+    fn begin_here(self: &Arc<Self>, job: Job) {
+        // What waits for time does so there.
+        let _entered = self.runtime.enter();
+        if let Some(done) = Begun::new(publish(self.producer.clone(), job), self).poll() {
+            self.finish([done], &mut Vec::new());
+        }
+    }
+
+    /// Has the task go on with what was begun elsewhere.
+    pub(crate) fn go_on(&self, begun: Arc<Begun>) {
+        let mut queue = self.lock();
+        if queue.phase == Phase::Ended {
+            drop(queue);
+            return begun.give_up();
+        }
+        queue.woken.push(begun);
+        let is_first = queue.woken.len() == 1;
+        drop(queue);
+        if is_first {
+            self.waker.wake();
+        }
+    }
+
+    /// Tells of what is done: of all of it at once, so that one wake-up serves many.
+    fn finish(&self, ends: impl IntoIterator<Item = Done>, told: &mut Vec<Waiter>) {
+        let (mut done, mut bytes) = (0, 0);
+        for Done { promise, size, outcome } in ends {
+            promise.keep(outcome.map_err(Failure::from), told);
+            done += 1;
+            bytes += size;
+        }
+        if done > 0 {
+            let for_room = self.give_back(done, bytes);
+            Waiter::tell_all(told.drain(..).chain(for_room));
+        }
     }
 
     /// Takes nothing any more, and has the connections closed once what is outstanding is done.
@@ -134,9 +186,10 @@ impl Submissions {
         let mut queue = self.lock();
         queue.phase = Phase::Ended;
         let (for_room, for_end) = (std::mem::take(&mut queue.for_room), std::mem::take(&mut queue.for_end));
-        let jobs = std::mem::take(&mut queue.jobs);
+        let (jobs, woken) = (std::mem::take(&mut queue.jobs), std::mem::take(&mut queue.woken));
         drop(queue);
         drop(jobs);
+        woken.iter().for_each(|begun| begun.give_up());
         for_room.into_iter().for_each(Waiter::tell);
         for done in for_end {
             done.complete(Ok(Value::None));
@@ -166,8 +219,9 @@ impl Waitable for Submissions {
 }
 
 /// Carries out what is submitted, in its order, until it is closed.
-pub(crate) async fn carry_out(producer: Producer, submissions: Arc<Submissions>, events: EventSender) {
+pub(crate) async fn carry_out(submissions: Arc<Submissions>, events: EventSender) {
     let _end = End(&submissions, events);
+    let producer = &submissions.producer;
     let running = FuturesUnordered::new();
     let mut pump = Pump { submissions: &submissions, running, jobs: Vec::new(), told: Vec::new() };
     let begin = |job| publish(producer.clone(), job);
@@ -179,7 +233,7 @@ pub(crate) async fn carry_out(producer: Producer, submissions: Arc<Submissions>,
         pump.turn(cx, &begin);
         is_closed = is_closed || close.as_mut().poll(cx).is_ready();
         pump.turn(cx, &begin);
-        if pump.running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if submissions.outstanding() == 0 { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
     if !is_closed {
@@ -206,33 +260,30 @@ struct Pump<'a, F> {
 }
 
 /// The end of a publish.
-struct Done {
+pub(crate) struct Done {
     promise: Promise,
     size: usize,
     outcome: Result<(), Error>,
 }
 
 impl<F: Future<Output = Done>> Pump<'_, F> {
-    /// Begins what was submitted, and tells of what is done: of all of it at once, so that one wake-up serves many.
+    /// Begins what was submitted, goes on with what can, and tells of what is done.
     fn turn(&mut self, cx: &mut Context<'_>, begin: impl Fn(Job) -> F) -> Phase {
-        self.submissions.waker.register(cx.waker());
-        let phase = {
-            let mut queue = self.submissions.lock();
-            std::mem::swap(&mut queue.jobs, &mut self.jobs);
-            queue.phase
+        let Self { submissions, running, jobs, told } = self;
+        submissions.waker.register(cx.waker());
+        let (phase, woken) = {
+            let mut queue = submissions.lock();
+            std::mem::swap(&mut queue.jobs, jobs);
+            (queue.phase, std::mem::take(&mut queue.woken))
         };
-        self.running.extend(self.jobs.drain(..).map(begin));
-        self.jobs.shrink_to(KEEP_JOBS);
-        let (mut done, mut bytes) = (0, 0);
-        while let Poll::Ready(Some(Done { promise, size, outcome })) = self.running.poll_next_unpin(cx) {
-            promise.keep(outcome.map_err(Failure::from), &mut self.told);
-            done += 1;
-            bytes += size;
-        }
-        if done > 0 {
-            let for_room = self.submissions.give_back(done, bytes);
-            Waiter::tell_all(self.told.drain(..).chain(for_room));
-        }
+        let begun = woken.iter().filter_map(Begun::poll);
+        running.extend(jobs.drain(..).map(begin));
+        jobs.shrink_to(KEEP_JOBS);
+        let others = std::iter::from_fn(|| match running.poll_next_unpin(cx) {
+            Poll::Ready(done) => done,
+            Poll::Pending => None,
+        });
+        submissions.finish(begun.chain(others), told);
         phase
     }
 }
@@ -243,7 +294,7 @@ async fn publish(producer: Producer, job: Job) -> Done {
     let outcome = tokio::task::unconstrained(async move {
         match work {
             Work::One(body) => producer.publish_with(topic, body, options).await,
-            Work::Several(bodies) => producer.multipublish_with(topic, bodies, options).await,
+            Work::Several(batch) => producer.multipublish_packed(topic, batch, options).await,
         }
     })
     .await;

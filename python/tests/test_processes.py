@@ -32,6 +32,7 @@ def test_consumers_without_work_cost_nothing(tmp_path: Path, nsqd: Nsqd, topic: 
         assert program.output.endswith("done\n")
 
 
+@pytest.mark.modes("threads", "gevent", "patched", "asyncio")
 def test_a_program_may_make_warnings_errors(tmp_path: Path, nsqd: Nsqd, topic: str) -> None:
     flags = ("-W", "error", "-X", "dev")
     arguments = (nsqd.tcp_address, nsqd.http_address, topic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Callable
@@ -72,7 +73,7 @@ def test_several_handlers_share_the_messages_of_an_nsqd(nsqd: Nsqd, topic: str) 
 def test_minus_one_is_the_count_of_cpus(nsqd: Nsqd, topic: str) -> None:
     nsqd.publish(topic, b"x")
     with reading(nsqd, topic, lambda *_, **__: None, max_concurrency=-1) as reader:
-        assert reader.max_concurrency >= 1
+        assert reader.max_concurrency == os.cpu_count()
         eventually(lambda: is_done(nsqd, topic, 1))
 
 
@@ -88,6 +89,24 @@ def test_it_publishes_to_an_nsqd_that_is_connected(nsqd: Nsqd, topic: str) -> No
     with reading(nsqd, topic, handler):
         eventually(lambda: is_done(nsqd, topic, 2))
     assert bodies == [b"first", b"second"]
+
+
+def test_it_publishes_to_any_nsqd_that_is_connected(make_nsqd: Callable[..., Nsqd], topic: str) -> None:
+    nsqds = [make_nsqd(), make_nsqd()]
+    with pytest.warns(DeprecationWarning):
+        reader = Reader(topic, "ch", [nsqd.tcp_address for nsqd in nsqds], message_handler=lambda *_, **__: None)
+    reader.start(block=False)
+    try:
+        eventually(lambda: all(nsqd.stats(topic, "ch").get("clients") for nsqd in nsqds))
+        # That chance leaves one of them out does not happen.
+        for _ in range(100):
+            reader.publish(f"{topic}_other", b"x")
+        counts = [nsqd.stats(f"{topic}_other")["message_count"] for nsqd in nsqds]
+        assert min(counts) > 0
+        assert sum(counts) == 100
+    finally:
+        reader.close()
+        reader.join(30)
 
 
 def test_without_a_connection_it_does_not_publish() -> None:

@@ -279,6 +279,8 @@ def test_parameters_and_defaults_are_as_promised(promised: str) -> None:
     namespace: dict[str, Any] = {}
     exec(f"def function({parameters}: pass", namespace)
     wanted = list(inspect.signature(namespace["function"]).parameters.values())
+    if path == "Message" and sys.version_info < (3, 10):
+        pytest.skip("Python 3.9 knows no signature of a native class")
     there = list(inspect.signature(_find(path)).parameters.values())
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in there)
     for parameter in wanted:

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::command::Batch;
+
 /// nsqd's `--max-msg-size`: the largest message body, in bytes.
 pub const DEFAULT_MAX_MSG_SIZE: usize = 1024 * 1024;
 
@@ -107,7 +109,21 @@ impl PublishLimits {
     ///
     /// When there is none, when one is empty or too large, or when all together are too large.
     pub fn check_messages<B: AsRef<[u8]>>(&self, bodies: &[B]) -> Result<(), LimitError> {
-        if bodies.is_empty() {
+        self.check_all(bodies.iter().map(AsRef::as_ref))
+    }
+
+    /// Checks a batch, as [`check_messages`](Self::check_messages).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn check_batch(&self, batch: &Batch) -> Result<(), LimitError> {
+        self.check_all(batch.iter())
+    }
+
+    fn check_all<B: AsRef<[u8]>>(&self, bodies: impl Iterator<Item = B>) -> Result<(), LimitError> {
+        let mut bodies = bodies.peekable();
+        if bodies.peek().is_none() {
             return Err(LimitError::NoMessages);
         }
         let mut size = mpub_body_size(0, 0);

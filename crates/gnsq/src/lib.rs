@@ -80,6 +80,7 @@ pub use events::{
     ResponseEvent, Signals,
 };
 pub use frames::{FrameClient, Incoming};
+pub use gnsq_proto::command::{Batch, Packer};
 pub use gnsq_proto::connection::{ConnectionError, StateError};
 pub use gnsq_proto::frame::FrameError;
 pub use gnsq_proto::{

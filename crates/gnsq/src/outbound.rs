@@ -1,9 +1,9 @@
 //! What is to be published, once it is known that nsqd will take it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use gnsq_proto::command::Batch;
 use gnsq_proto::{Command, PublishLimits, TopicName};
 
 use crate::error::{Error, Result};
@@ -44,10 +44,15 @@ impl Outbound {
         T: TryInto<TopicName, Error: Into<Error>>,
         B: Into<Bytes>,
     {
+        Self::packed(limits, topic, bodies.into_iter().map(Into::into).collect())
+    }
+
+    pub(crate) fn packed<T>(limits: &PublishLimits, topic: T, bodies: Batch) -> Result<Self>
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+    {
         let topic = topic.try_into().map_err(Into::into)?;
-        let bodies: Arc<[Bytes]> = bodies.into_iter().map(Into::into).collect();
-        limits.check_messages(&bodies)?;
-        let size = bodies.iter().map(|body| body.len() + 4).sum();
-        Ok(Self { size, command: Command::Mpub { topic, bodies } })
+        limits.check_batch(&bodies)?;
+        Ok(Self { size: bodies.size(), command: Command::Mpub { topic, bodies } })
     }
 }

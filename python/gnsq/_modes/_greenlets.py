@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Callable
 
 import gevent
+from gevent.event import AsyncResult
 from gevent.hub import Waiter, get_hub
 
 from .. import _core, _lifecycle
@@ -27,11 +28,10 @@ class _GreenletWorker:
 class _Greenlets:
     def __init__(self, hub: Any) -> None:
         self.generation = _lifecycle.generation()
-        self._mailbox = _core.Mailbox()
+        self._mailbox = _core.Mailbox("set")
         self._watcher = hub.loop.io(self._mailbox.fileno(), 1)
-        # How many are to be told. While there are any, the loop has a reason to go on.
-        self._armed = 0
-        self._watcher.ref = False
+        # While somebody is to be told, the loop has a reason to go on.
+        self._watcher.ref = self._is_awaited = False
         self._watcher.start(self._drain)
 
     def wait(self, waitable: Waitable, timeout: float | None = None) -> bool:
@@ -51,9 +51,15 @@ class _Greenlets:
 
     def when_ready(self, waitable: Waitable, call: Callable[[], object]) -> None:
         waitable.arm(self._mailbox, call)
-        self._armed += 1
-        if self._armed == 1:
-            self._watcher.ref = True
+        if not self._is_awaited:
+            self._watcher.ref = self._is_awaited = True
+
+    def result(self, publish: _core.Publish) -> AsyncResult[bytes]:
+        result: AsyncResult[bytes] = AsyncResult()
+        publish.settle(self._mailbox, result)
+        if not self._is_awaited:
+            self._watcher.ref = self._is_awaited = True
+        return result
 
     def spawn(self, function: Callable[..., object], *args: object, name: str) -> _GreenletWorker:
         greenlet = gevent.Greenlet(function, *args)
@@ -66,9 +72,8 @@ class _Greenlets:
 
     def _drain(self) -> None:
         calls = self._mailbox.drain()
-        self._armed -= len(calls)
-        if self._armed == 0:
-            self._watcher.ref = False
+        if not self._mailbox.is_armed():
+            self._watcher.ref = self._is_awaited = False
         for call in calls:
             run_safely(call)
 

@@ -32,5 +32,8 @@ class Mode(Protocol):
     def when_ready(self, waitable: Waitable, call: Callable[[], object]) -> None:
         """Calls `call` once, soon after it is ready, where it must not block."""
 
+    def result(self, publish: _core.Publish) -> Any:
+        """The outcome to come of a publish, as users have it in this mode."""
+
     def spawn(self, function: Callable[..., object], *args: object, name: str) -> Worker:
         """Runs the function beside the caller. It ends by itself; the exit of the interpreter doesn't wait for it."""

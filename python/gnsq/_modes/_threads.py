@@ -7,6 +7,7 @@ import threading
 from typing import Callable
 
 from .. import _core, _lifecycle
+from .._result import Result
 from ..errors import NSQException
 from ._mode import Waitable
 
@@ -41,6 +42,9 @@ class _Threads:
 
     def when_ready(self, waitable: Waitable, call: Callable[[], object]) -> None:
         waitable.arm(self._mailbox(), call)
+
+    def result(self, publish: _core.Publish) -> Result:
+        return Result(publish)
 
     def spawn(self, function: Callable[..., object], *args: object, name: str) -> _ThreadWorker:
         thread = threading.Thread(target=_run, args=(function, *args), name=name, daemon=True)

@@ -5,21 +5,13 @@ from __future__ import annotations
 import asyncio
 import weakref
 from asyncio import Future
-from typing import Any, Callable, Protocol, Union
+from typing import Any, Callable, Union
 
 from .. import _core, _lifecycle
 from .._modes import Waitable
 
-
-class HasOutcome(Waitable, Protocol):
-    """What has one outcome: an operation, a publish."""
-
-    def result(self) -> Any:
-        """The outcome, returned or raised."""
-
-
 #: What becomes of something that is ready.
-Target = Union["Future[bool]", "tuple[Future[Any], HasOutcome]", Callable[[], object]]
+Target = Union["Future[bool]", Callable[[], object]]
 
 
 class Bridge:
@@ -30,15 +22,18 @@ class Bridge:
         self.generation = _lifecycle.generation()
         self._loop = weakref.ref(loop)
         self._mailbox = _core.Mailbox()
-        self._armed = 0
         self._holds = 0
         self._is_watched = False
 
     def arm(self, waitable: Waitable, target: Target) -> None:
-        """Once `waitable` is ready, sets the future's result to True, gives the future of a pair the outcome of the
-        other, or calls what is to be called."""
+        """Once `waitable` is ready, sets the future's result to True, or calls what is to be called."""
         waitable.arm(self._mailbox, target)
-        self._armed += 1
+        if not self._is_watched:
+            self._watch()
+
+    def settle(self, publish: _core.Publish, future: Future[bytes]) -> None:
+        """Gives the future the outcome of the publish, once that is there."""
+        publish.settle(self._mailbox, future)
         if not self._is_watched:
             self._watch()
 
@@ -67,24 +62,20 @@ class Bridge:
 
     def _unwatch_if_unused(self) -> None:
         loop = self._loop()
-        if self._armed == 0 and self._holds == 0 and self._is_watched and loop is not None:
+        if self._holds == 0 and self._is_watched and not self._mailbox.is_armed() and loop is not None:
             loop.remove_reader(self._mailbox.fileno())
             self._is_watched = False
 
     def _drain(self) -> None:
         targets: list[Target] = self._mailbox.drain()
-        self._armed -= len(targets)
         for target in targets:
             if isinstance(target, Future):
                 if not target.done():
                     target.set_result(True)
-            elif isinstance(target, tuple):
-                _settle(*target)
             else:
                 # What it raises goes to the loop's handler, and harms nobody else.
                 asyncio.get_running_loop().call_soon(target)
-        if self._armed == 0:
-            self._unwatch_if_unused()
+        self._unwatch_if_unused()
 
 
 def bridge() -> Bridge:
@@ -109,21 +100,12 @@ def ready(waitable: Waitable) -> Future[bool]:
     return future
 
 
-def settled(operation: HasOutcome) -> Future[Any]:
+def settled(publish: _core.Publish) -> Future[bytes]:
     """Has its outcome when that is there. To cancel it stops nothing."""
     loop = asyncio.get_running_loop()
-    future: Future[Any] = loop.create_future()
-    _of(loop).arm(operation, (future, operation))
+    future: Future[bytes] = loop.create_future()
+    _of(loop).settle(publish, future)
     return future
-
-
-def _settle(future: Future[Any], operation: HasOutcome) -> None:
-    if future.done():
-        return
-    try:
-        future.set_result(operation.result())
-    except Exception as error:
-        future.set_exception(error)
 
 
 async def wait(waitable: Waitable, timeout: float | None = None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import Any
 
@@ -10,6 +11,7 @@ from support import mode
 mode.begin()
 
 import gnsq  # noqa: E402
+import gnsq.asyncio  # noqa: E402
 
 
 def main() -> None:
@@ -39,7 +41,35 @@ def main() -> None:
     client.publish(topic, b"x")
     assert client.read_response()[1] == b"OK"
     client.close_stream()
-    print("done")
 
 
-main()
+async def async_main() -> None:
+    """The same in an event loop."""
+    address, url, topic = sys.argv[1:]
+    host, _, port = address.rpartition(":")
+    async with gnsq.asyncio.Producer(address) as producer:
+        await producer.publish(topic, b"one")
+        await producer.multipublish(topic, [b"two", b"three"])
+        await (await producer.publish(topic, b"four", raise_error=False))
+    bodies: list[bytes] = []
+    async with gnsq.asyncio.Consumer(topic, "c", address, max_in_flight=4) as consumer:
+        async for message in consumer:
+            bodies.append(message.body)
+            message.finish()
+            if len(bodies) == 4:
+                break
+    assert sorted(bodies) == [b"four", b"one", b"three", b"two"]
+    assert await gnsq.asyncio.NsqdHTTPClient.from_url(url).ping() == b"OK"
+    client = gnsq.asyncio.NsqdTCPClient(host, int(port))
+    await client.connect()
+    await client.identify()
+    await client.publish(topic, b"x")
+    assert (await client.read_response())[1] == b"OK"
+    client.close_stream()
+
+
+if mode.NAME == "asyncio":
+    asyncio.run(async_main())
+else:
+    main()
+print("done")

@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+import warnings
 from typing import Any, Callable
 
 from support import mode
@@ -14,6 +15,8 @@ from support.waiting import eventually
 
 mode.begin()
 faulthandler.register(signal.SIGALRM, chain=True)
+# Python 3.12 and newer warn of threads in whoever forks. Those of gnsq are what is tested.
+warnings.filterwarnings("ignore", ".*use of fork", DeprecationWarning)
 
 import gnsq  # noqa: E402
 from gnsq.errors import NSQException  # noqa: E402

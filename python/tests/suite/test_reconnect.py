@@ -6,6 +6,7 @@ from typing import Any, Callable
 
 import pytest
 from support.handlers import Recorder
+from support.peer import socket
 from support.servers import Nsqd, real_only
 from support.waiting import pause
 
@@ -30,6 +31,21 @@ def test_a_producer_comes_back_after_a_restart(make_producer: Make, nsqd: Nsqd, 
     else:
         pytest.fail("two publishes failed after a restart")
     assert nsqd.stats(topic)["message_count"] >= 1
+
+
+def test_attempts_to_connect_follow_at_most_so_far_apart(api: Any, spawn: Callable[..., Any]) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+
+        def refuse() -> None:
+            for _ in range(12):
+                server.accept()[0].close()
+
+        # Twice as far each time, they would take minutes.
+        refused = spawn(refuse)
+        with api.Producer(f"127.0.0.1:{server.getsockname()[1]}", max_backoff_duration=0.05):
+            refused.result(timeout=20)
 
 
 def test_a_consumer_comes_back_after_a_restart(consume: Make, nsqd: Nsqd, topic: str, eventually: Eventually) -> None:

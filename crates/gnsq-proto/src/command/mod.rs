@@ -1,12 +1,13 @@
 //! What a client sends to nsqd: a line each, some with a body behind it.
 
+mod batch;
 pub mod decode;
 
 use std::io::Write;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::batch::{Batch, Packer};
 use crate::limits::mpub_body_size;
 use crate::message::MessageId;
 use crate::name::{ChannelName, TopicName};
@@ -67,8 +68,8 @@ pub enum Command {
     Mpub {
         /// To which topic.
         topic: TopicName,
-        /// The messages' bodies; shared, so that a command kept for another attempt costs no copy of the list.
-        bodies: Arc<[Bytes]>,
+        /// The messages' bodies; shared, so that a command kept for another attempt costs no copy of them.
+        bodies: Batch,
     },
 }
 
@@ -105,7 +106,10 @@ impl Command {
                 put_line(out, format_args!("DPUB {topic} {delay_ms}\n"));
                 put_sized(body, out);
             }
-            Self::Mpub { topic, bodies } => encode_mpub(topic, bodies.iter(), out),
+            Self::Mpub { topic, bodies } => {
+                put_mpub_line(topic, out);
+                bodies.encode(out);
+            }
         }
     }
 }
@@ -116,9 +120,17 @@ pub fn encode_mpub<'a>(
     bodies: impl ExactSizeIterator<Item = &'a Bytes> + Clone,
     out: &mut Outgoing,
 ) {
+    put_mpub_line(topic, out);
+    put_bodies(bodies, out);
+}
+
+fn put_mpub_line(topic: &TopicName, out: &mut Outgoing) {
     out.put(b"MPUB ");
     out.put(topic.as_str().as_bytes());
     out.put(b"\n");
+}
+
+fn put_bodies<'a>(bodies: impl ExactSizeIterator<Item = &'a Bytes> + Clone, out: &mut Outgoing) {
     let count = bodies.len();
     let size = mpub_body_size(count, bodies.clone().map(Bytes::len).sum());
     out.reserve(size.min(RESERVE_AT_MOST));

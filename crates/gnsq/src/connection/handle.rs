@@ -13,6 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use super::load::Load;
 use super::observer::Observer;
 use super::op::{Ask, Confirm, Failure, Op, Reply};
+use super::seat::Seat;
 use super::stats::Counts;
 use crate::address::Address;
 use crate::config::ConnectionConfig;
@@ -30,6 +31,7 @@ pub(super) struct Shared {
     pub(super) observer: Arc<dyn Observer>,
     meter: Arc<ConnectionMeter>,
     pub(super) waker: AtomicWaker,
+    pub(super) seat: Seat,
     ops: Mutex<Ops>,
     load: Load,
     counts: Counts,
@@ -74,6 +76,7 @@ impl Handle {
             observer,
             meter,
             waker: AtomicWaker::new(),
+            seat: Seat::default(),
             ops: Mutex::default(),
             load: Load::default(),
             counts: Counts::default(),
@@ -212,14 +215,12 @@ impl Handle {
         if ops.closed {
             return Err(Box::new(op));
         }
-        if matches!(op, Op::Publish(_)) {
-            self.0.load.add_publish();
-        }
+        let may_be_alone = matches!(op, Op::Publish(_)) && self.0.load.add_publish();
         let first = ops.queue.is_empty();
         ops.queue.push(op);
         drop(ops);
         // The driver empties the queue whenever it runs, so only the first has to wake it.
-        if first {
+        if first && !(may_be_alone && self.send_here()) {
             self.0.waker.wake();
         }
         Ok(())

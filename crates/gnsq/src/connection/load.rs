@@ -1,12 +1,14 @@
 //! How busy a connection is with publishes.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// Counted where it happens and read where a publish looks for a connection: figures to compare, not to rely on.
 #[derive(Debug, Default)]
 pub(crate) struct Load {
     /// Publishes that were handed to the driver and have no outcome yet.
     publishes: AtomicU32,
+    /// Whether there was nothing but one publish when nothing was outstanding last.
+    is_alone: AtomicBool,
     /// Commands that nsqd has carried out, whether or not anyone waited for it.
     answered: AtomicU64,
     /// Messages whose publish was confirmed.
@@ -16,8 +18,15 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    pub(super) fn add_publish(&self) {
-        self.publishes.fetch_add(1, Ordering::Relaxed);
+    /// Counts one more. Returns whether it is likely to be answered before another comes: nothing else is outstanding,
+    /// and the last one was alone, too.
+    pub(super) fn add_publish(&self) -> bool {
+        self.publishes.fetch_add(1, Ordering::Relaxed) == 0 && self.is_alone.load(Ordering::Relaxed)
+    }
+
+    /// Nothing is outstanding any more; so many publishes were, since that was so last.
+    pub(super) fn all_answered(&self, publishes: usize) {
+        self.is_alone.store(publishes == 1, Ordering::Relaxed);
     }
 
     /// So many have their outcome.

@@ -10,6 +10,7 @@ mod observer;
 mod op;
 pub(crate) mod publish;
 mod read_size;
+mod seat;
 mod socket;
 mod stats;
 mod stream;
@@ -42,7 +43,7 @@ impl Handle {
     ) -> Result<Self> {
         let socket = dial::dial(address, config).await?;
         let handle = Self::new(address.clone(), config.clone(), observer, meter);
-        tokio::spawn(Driver::new(handle.clone(), Stream::new(socket)));
+        tokio::spawn(handle.drive(Driver::new(handle.clone(), Stream::new(socket))));
         Ok(handle)
     }
 }

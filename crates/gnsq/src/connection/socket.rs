@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Buf;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
@@ -36,6 +37,35 @@ impl Socket {
     /// How many bytes it has given.
     pub(crate) fn bytes_read(&self) -> u64 {
         self.read
+    }
+
+    /// Whether it is the system's own, without a dialer's layers.
+    pub(super) fn is_systems(&self) -> bool {
+        !matches!(self.kind, Kind::Dialed(_))
+    }
+
+    /// Writes as much as the system takes at once. A dialer's takes nothing.
+    pub(super) fn try_send(&mut self, output: &mut impl Buf) -> io::Result<()> {
+        while output.has_remaining() {
+            let mut pieces = [IoSlice::new(&[]); PIECES];
+            let count = output.chunks_vectored(&mut pieces);
+            let written = match &self.kind {
+                Kind::Tcp(socket) => socket.try_write_vectored(&pieces[..count]),
+                #[cfg(unix)]
+                Kind::Unix(socket) => socket.try_write_vectored(&pieces[..count]),
+                Kind::Dialed(_) => return Ok(()),
+            };
+            match written {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    self.written += written as u64;
+                    output.advance(written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn count(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -131,3 +161,6 @@ impl fmt::Debug for Socket {
         f.debug_struct("Socket").field("written", &self.written).finish_non_exhaustive()
     }
 }
+
+/// How many pieces one write has at the most.
+const PIECES: usize = 16;

@@ -40,6 +40,25 @@ impl Stream {
         self.transport.poll_send(cx, output)
     }
 
+    /// Whether what is sent goes to the system's socket as it is.
+    pub(super) fn takes_at_once(&self) -> bool {
+        #[cfg(any(feature = "snappy", feature = "deflate"))]
+        if self.compression.is_some() {
+            return false;
+        }
+        matches!(&self.transport, Transport::Plain(socket) if socket.is_systems())
+    }
+
+    /// Sends as much of `output` as the socket takes at once, on any thread. What is left waits for
+    /// [`poll_send`](Self::poll_send). Only where it [can](Self::takes_at_once).
+    pub(super) fn try_send(&mut self, output: &mut impl Buf) -> io::Result<()> {
+        match &mut self.transport {
+            Transport::Plain(socket) => socket.try_send(output),
+            #[cfg(feature = "tls")]
+            _ => Ok(()),
+        }
+    }
+
     /// Appends what has arrived to `input`, at most as much as there is room; returns how many bytes, 0 at the end.
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<io::Result<usize>> {
         #[cfg(any(feature = "snappy", feature = "deflate"))]

@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use gnsq_proto::command::Batch;
 use gnsq_proto::{ErrorCode, TopicName};
 use tracing::Level;
 
@@ -156,11 +157,20 @@ impl Producer {
         T: TryInto<TopicName, Error: Into<Error>>,
         B: Into<Bytes>,
     {
-        if options.delay.is_some() {
-            let reason = "nsqd defers no several messages at once: publish each by itself".to_owned();
-            return Err(Error::Option { option: "delay", reason });
-        }
-        self.send(Outbound::batch(&self.pool.settings.limits, topic, bodies)?, &options).await
+        self.send_batch(Outbound::batch(&self.pool.settings.limits, topic, bodies)?, &options).await
+    }
+
+    /// As [`multipublish_with`](Self::multipublish_with), of messages that are [packed](crate::Packer): where they are not
+    /// in [`Bytes`] but in memory of somebody else's, so each is copied only once.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn multipublish_packed<T>(&self, topic: T, batch: Batch, options: PublishOptions) -> Result<()>
+    where
+        T: TryInto<TopicName, Error: Into<Error>>,
+    {
+        self.send_batch(Outbound::packed(&self.pool.settings.limits, topic, batch)?, &options).await
     }
 
     /// Waits until an nsqd is connected.
@@ -240,6 +250,14 @@ impl Producer {
     /// What happens on the connections: `on_response`, `on_error`, `on_close`.
     pub fn signals(&self) -> &Signals {
         &self.pool.signals
+    }
+
+    async fn send_batch(&self, outbound: Outbound, options: &PublishOptions) -> Result<()> {
+        if options.delay.is_some() {
+            let reason = "nsqd defers no several messages at once: publish each by itself".to_owned();
+            return Err(Error::Option { option: "delay", reason });
+        }
+        self.send(outbound, options).await
     }
 
     async fn send(&self, outbound: Outbound, options: &PublishOptions) -> Result<()> {

@@ -1,9 +1,12 @@
 //! What is published together shares a command, and keeps its own outcome.
 #![allow(clippy::unwrap_used, reason = "the helpers are part of the tests")]
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use gnsq::{Error, Producer, ProducerBuilder};
+use gnsq::{ConnectionConfig, Error, Packer, Producer, ProducerBuilder, PublishLimits, PublishOptions};
 use gnsq_testkit::{PeerConnection, ScriptedPeer};
 use tokio::task::JoinHandle;
 
@@ -349,4 +352,44 @@ async fn what_has_not_been_sent_in_time_says_so_and_what_is_sent_keeps_its_answe
     assert!(!next.is_finished());
     peer.send_response("OK").await;
     within(next).await.unwrap().unwrap();
+}
+
+/// Both what is sent and what comes back undelivered.
+#[tokio::test]
+async fn a_packed_batch_is_one_command_again_after_a_lost_connection() {
+    let (producer, mut connection, peer) = connected(|builder| builder.retry_unknown(true)).await;
+    let mut packer = Packer::new(PublishLimits::default(), 2);
+    // Too large to be copied once more, and small enough to be.
+    for text in ["x".repeat(10_000), "second".to_owned()] {
+        packer.push(text.as_bytes()).unwrap();
+    }
+    let batch = packer.finish().unwrap();
+    let publish = tokio::spawn({
+        let producer = producer.clone();
+        async move { producer.multipublish_packed("t", batch, PublishOptions::new()).await }
+    });
+    let expected = ["x".repeat(10_000), "second".to_owned()];
+    assert_eq!(self::batch(&mut connection).await, expected);
+    connection.reset();
+    let mut connection = identified(&peer).await;
+    assert_eq!(self::batch(&mut connection).await, expected);
+    let mut closing = pin!(producer.close());
+    assert!(poll_fn(|cx| Poll::Ready(closing.as_mut().poll(cx).is_pending())).await);
+    connection.reset();
+    let report = within(closing).await;
+    assert_eq!(report.undelivered.len(), 1);
+    assert_eq!(report.undelivered[0].bodies, expected);
+    assert!(within(publish).await.unwrap().unwrap_err().outcome_unknown());
+}
+
+#[tokio::test]
+async fn a_packed_batch_is_held_against_the_producers_own_limits() {
+    let (producer, mut connection, _peer) =
+        connected(|builder| builder.connection(ConnectionConfig::new().max_msg_size(5))).await;
+    let mut packer = Packer::new(PublishLimits::default(), 1);
+    packer.push(b"123456").unwrap();
+    let batch = packer.finish().unwrap();
+    let outcome = producer.multipublish_packed("t", batch, PublishOptions::new()).await;
+    assert!(matches!(outcome, Err(Error::Limit(_))), "{outcome:?}");
+    expect_nothing_sent(&mut connection).await;
 }

@@ -10,6 +10,7 @@ mod connecting;
 mod connections;
 mod ends;
 mod health;
+mod lone;
 mod policies;
 mod room;
 mod routing;

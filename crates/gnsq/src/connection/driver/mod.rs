@@ -1,5 +1,6 @@
 //! The task that moves a connection's bytes.
 
+mod here;
 mod lanes;
 mod ops;
 mod publishes;
@@ -51,6 +52,10 @@ pub(super) struct Driver {
     ops: Vec<Op>,
     tally: Tally,
     lanes: Lanes,
+    /// Publishes since nothing was outstanding.
+    burst: usize,
+    /// What a write on another thread has come to, for the task to end with.
+    failed_write: Option<io::Error>,
     /// No publish's time is over earlier than this. Kept as a bound, so that neither sending nor answering has to search.
     publishes_until: Option<Instant>,
     /// Received, to be handed on.
@@ -98,6 +103,8 @@ impl Driver {
             ops: Vec::new(),
             tally: Tally::default(),
             lanes: Lanes::default(),
+            burst: 0,
+            failed_write: None,
             publishes_until: None,
             batch: Vec::new(),
             read_size: ReadSize::new(),
@@ -117,6 +124,10 @@ impl Driver {
     }
 
     /// Runs until there is nothing to do, or the connection has ended.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.drive(cx).map(|cause| self.end(&cause))
+    }
+
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         self.handle.shared().waker.register(cx.waker());
         let mut now = Instant::now();
@@ -316,6 +327,15 @@ impl Driver {
 
     /// Whether there is a time to wait for.
     fn arm_timer(&mut self) -> bool {
+        let Some(next) = self.next_timeout() else { return false };
+        if self.is_early(next) {
+            self.timer_at = next;
+            self.timer.as_mut().reset(next.into());
+        }
+        true
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
         let config = &self.handle.shared().config;
         let next = [
             self.protocol.next_timeout(),
@@ -327,13 +347,13 @@ impl Driver {
             self.closing,
             self.late_until.filter(|_| !self.settled),
         ];
-        let Some(next) = next.into_iter().flatten().min() else { return false };
-        // A timer that is early only looks again; to move it at every read would cost more.
-        if self.timer_at > next || self.timer.is_elapsed() {
-            self.timer_at = next;
-            self.timer.as_mut().reset(next.into());
-        }
-        true
+        next.into_iter().flatten().min()
+    }
+
+    /// Whether a moment is before all that the timer waits for. A timer that is early only looks again; to move it at every
+    /// read would cost more.
+    fn is_early(&self, moment: Instant) -> bool {
+        self.timer_at > moment || self.timer.is_elapsed()
     }
 
     fn handle_timeouts(&mut self, now: Instant) -> Result<(), Error> {
@@ -430,17 +450,8 @@ impl Driver {
     }
 }
 
-impl Future for Driver {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        this.drive(cx).map(|cause| this.end(&cause))
-    }
-}
-
 impl Drop for Driver {
-    /// The runtime may drop the task at any time.
+    /// Its task may be dropped with the runtime at any time.
     fn drop(&mut self) {
         self.end(&Error::Closed);
     }

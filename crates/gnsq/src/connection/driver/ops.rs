@@ -13,15 +13,18 @@ use crate::connection::confirmations::Confirmations;
 use crate::connection::op::{Ask, Confirm, Failure, Op, Reply};
 
 impl Driver {
-    pub(super) fn do_ops(&mut self, now: Instant) {
+    /// Returns whether they were publishes only.
+    pub(super) fn do_ops(&mut self, now: Instant) -> bool {
         let mut ops = std::mem::take(&mut self.ops);
         self.handle.take_ops(&mut ops);
         if ops.is_empty() {
             self.ops = ops;
-            return;
+            return true;
         }
         let in_flight = self.protocol.in_flight();
+        let mut are_publishes = true;
         for op in ops.drain(..) {
+            are_publishes &= matches!(op, Op::Publish(_));
             self.do_op(op, now);
         }
         // A burst of publishes leaves no memory behind.
@@ -36,6 +39,7 @@ impl Driver {
             self.window.on_answered(now, count(self.protocol.in_flight()));
         }
         self.send_ready();
+        are_publishes
     }
 
     fn do_op(&mut self, op: Op, now: Instant) {

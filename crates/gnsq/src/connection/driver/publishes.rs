@@ -16,6 +16,7 @@ impl Driver {
             self.handle.load().remove_publishes(1);
             return publish.fail(Failure::TimedOut { sent: false }, &self.handle);
         }
+        self.burst += 1;
         let ends = publish.limit().ends;
         self.publishes_until = Some(self.publishes_until.map_or(ends, |earliest| earliest.min(ends)));
         let batching = self.handle.shared().config.batching;
@@ -53,6 +54,9 @@ impl Driver {
         }
         if let Some((lane, messages)) = waiter.lane() {
             self.lanes.answered(lane, messages);
+        }
+        if self.protocol.outstanding() == 0 && self.lanes.waiting() == 0 {
+            self.handle.load().all_answered(std::mem::take(&mut self.burst));
         }
     }
 

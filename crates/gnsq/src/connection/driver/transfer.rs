@@ -14,6 +14,9 @@ impl Driver {
         if self.shut {
             return Ok(());
         }
+        if let Some(error) = self.failed_write.take() {
+            return Err(self.io_error(error));
+        }
         let written = self.stream.written();
         let sent = self.stream.poll_send(cx, self.protocol.output());
         self.tell_flushed();
@@ -32,7 +35,7 @@ impl Driver {
     }
 
     /// Tells those who wait for bytes that have left.
-    fn tell_flushed(&mut self) {
+    pub(super) fn tell_flushed(&mut self) {
         if self.flushes.is_empty() {
             return;
         }
