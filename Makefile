@@ -51,11 +51,16 @@ lint: $(HACK_STAMP) ## Check formatting, lints, documentation and each feature a
 
 lint-python: $(VENV_STAMP) ## Check the Python package alone: its format, lints and types
 	cd python && .venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy
+	cd bench && ../$(VENV)/bin/mypy --strict --python-version 3.10 harness run
 	$(VENV)/bin/ruff format --check bench bench/run && $(VENV)/bin/ruff check bench bench/run
 
 test: tools ## Run all tests, those against the real servers and the documentation's examples included
 	cargo test --workspace --all-features
+	$(MAKE) test-bench
 	$(MAKE) test-python
+
+test-bench: tools ## Prove that the bench notices what is lost or doubled, and counts what is not
+	bench/run --self-test
 
 # Each way to wait is tried, also after one that failed. PYTEST_ARGS is given to each.
 test-python: tools python ## Run the tests of the Python package: in threads, under gevent, and with asyncio

@@ -8,7 +8,8 @@ asks for them, and how many messages were published to `warm_up` before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import places
@@ -26,6 +27,8 @@ class Client:
     command: tuple[str | Path, ...]
     #: Which of `places.BUILDS` it comes from.
     build: str
+    #: What it is told beside what the work says.
+    options: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def _rust(key: str, title: str) -> Client:

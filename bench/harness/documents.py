@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import clients, growth, low_load, places, report, works
+from . import clients, growth, low_load, places, report, security, servers, works
 from .results import Results
 from .suites import Suite
 
@@ -11,9 +11,7 @@ _PYTHON = places.CHECKOUT / "docs" / "python" / "performance.md"
 
 
 def write(results: Results) -> None:
-    """All of them, and the plots."""
-    growth.plots(results.points)
-    low_load.plots(results.points)
+    """All of them."""
     report.insert(_RUST, {name: part for name, part in _parts(results).items() if not name.startswith("python")})
     report.insert(_PYTHON, {name: part for name, part in _parts(results).items() if name.startswith("python")})
 
@@ -21,8 +19,9 @@ def write(results: Results) -> None:
 def printed(results: Results, suite: Suite) -> str:
     """What was measured of a suite, to be read at once."""
     rated = [work for work in suite.works if work.program not in {"idle", "first"}]
-    python = suite.name == "python"
-    compared = {"old": clients.OLD_GNSQ} if python else {"ours": clients.GNSQ}
+    if suite.name in {"servers", "security"}:
+        return "\n\n".join(part for name, part in _parts(results).items() if name.startswith(suite.name)) + "\n"
+    compared = {"old": clients.OLD_GNSQ} if suite.name == "python" else {"ours": clients.GNSQ}
     parts = [report.surroundings(results, suite.name), report.rates(results, rated, suite.clients, **compared)]
     if any(work.measures_latency for work in suite.works):
         parts.append(report.latencies(results, suite.works, suite.clients))
@@ -49,6 +48,11 @@ def _parts(results: Results) -> dict[str, str]:
         "growth-surroundings": report.surroundings(results, growth.SUITE),
         "first": report.first(results, works.FIRST, clients.ALL),
         "idle": report.idle(results, works.IDLE, clients.ALL),
+        "servers-surroundings": report.surroundings(results, "servers"),
+        "servers": report.servers(results, servers.WORKS, servers.BOTH),
+        "servers-more": report.servers_more(results, servers.MEMORY, servers.START, servers.BOTH),
+        "security-surroundings": report.surroundings(results, "security"),
+        "security": report.layers(results, security.WORKS, security.LAYERS, security.sent),
         "python-surroundings": report.surroundings(results, "python"),
         "python": report.rates(results, works.PYTHON[:-1], clients.IN_PYTHON, old=clients.OLD_GNSQ),
         "python-idle": report.idle(results, works.PYTHON_IDLE, clients.IN_PYTHON),

@@ -79,7 +79,7 @@ def once(
                 server.fill(bodies.text(work.body) if work.text else bodies.plain(work.body), share)
         before = sum(server.cpu_seconds() for server in servers)
         began = time.monotonic()
-        with _started(client, work, count, servers) as process:
+        with _started(client, work, count, [server.tcp for server in servers]) as process:
             most = _watch(process, servers) if work.program == "idle" else 0
             figures, first = _finish(process, began)
         after = sum(server.cpu_seconds() for server in servers)
@@ -98,6 +98,12 @@ def once(
         latencies=latency.histogram(figures.get("latencies_us", ())),
         more=figures.get("more", {}),
     )
+
+
+def told(client: Client, work: Work, count: int, addresses: list[str]) -> Any:
+    """What the client tells of the work, unchecked."""
+    with _started(client, work, count, addresses) as process:
+        return _finish(process, time.monotonic())[0]
 
 
 def _nsqd(work: Work) -> Server:
@@ -131,14 +137,14 @@ def _check(work: Work, count: int, servers: list[Server], shares: list[int], fig
 
 
 @contextmanager
-def _started(client: Client, work: Work, count: int, servers: list[Server]) -> Iterator[subprocess.Popen[str]]:
+def _started(client: Client, work: Work, count: int, addresses: list[str]) -> Iterator[subprocess.Popen[str]]:
     """The client's process, which is surely gone afterwards."""
-    options: dict[str, str | int] = {"body": work.body, **work.options}
+    options: dict[str, str | int] = {"body": work.body, **work.options, **client.options}
     if work.text:
         options["bodies"] = str(bodies.file(work.body))
     if options.get("tls"):
         options["tls"] = str(certificates()[0])
-    arguments = [work.program, str(count), ",".join(server.tcp for server in servers)]
+    arguments = [work.program, str(count), ",".join(addresses)]
     arguments += itertools.chain.from_iterable((f"--{name}", str(value)) for name, value in options.items())
     process = subprocess.Popen(
         [*map(str, client.command), *arguments],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -53,6 +53,59 @@ def rates(
             )
             lines.append(f"| {' | '.join(cells)} |")
             title = ""
+    return "\n".join(lines)
+
+
+def servers(results: Results, works: Sequence[Work], both: Sequence[Client]) -> str:
+    """The servers' own CPU, and how many more messages a second of it the last does than the first."""
+    head = "| work | server | messages/s | spread | server CPU, us a message | messages a CPU second |"
+    lines = [head, "|---|---|---:|---:|---:|---:|"]
+    for work in works:
+        title, base = work.title, 0.0
+        for server in both:
+            runs = results.of(work.name, server.key)
+            if runs:
+                cpu = median(run.server_micros for run in runs)
+                base = base or cpu
+                rates = [run.rate for run in runs]
+                spread = f"{rounded(min(rates))} to {rounded(max(rates))}"
+                times = f"{base / cpu:.2f} times" if cpu and server is not both[0] else ""
+                lines.append(
+                    f"| {title} | {server.title} | {rounded(median(rates))} | {spread} | {micros(cpu)} | {times} |"
+                )
+                title = ""
+    return "\n".join(lines)
+
+
+def servers_more(results: Results, memory: str, start: str, both: Sequence[Client]) -> str:
+    """What a queued message takes, and how soon a server serves."""
+    lines = [
+        "| server | memory a queued message of 200 bytes, bytes | start to first message, ms |",
+        "|---|---:|---:|",
+    ]
+    for server in both:
+        queued, starts = results.of(memory, server.key), results.of(start, server.key)
+        if queued and starts:
+            weight = median(run.more["bytes"] for run in queued)
+            lines.append(f"| {server.title} | {weight:.0f} | {median(run.seconds for run in starts) * 1e3:.1f} |")
+    return "\n".join(lines)
+
+
+def layers(results: Results, works: Sequence[Work], layers: Sequence[Client], sent: Callable[[Work], str]) -> str:
+    """What each layer costs beside none (the first), and the bytes it sends."""
+    head = "| work | connection | messages/s | of the plain one's | client CPU, us a message | bytes sent a message |"
+    lines = [head, "|---|---|---:|---:|---:|---:|"]
+    for work in works:
+        title, plain = work.title, _median_rate(results.of(work.name, layers[0].key))
+        for layer in layers:
+            runs = results.of(work.name, layer.key)
+            if runs and plain:
+                counted = results.of(sent(work), layer.key)
+                size = f"{counted[0].more['bytes']:.0f}" if counted else ""
+                rate = _median_rate(runs) or 0.0
+                cpu = micros(median(run.cpu_micros for run in runs))
+                lines.append(f"| {title} | {layer.title} | {rounded(rate)} | {rate / plain:.2f} | {cpu} | {size} |")
+                title = ""
     return "\n".join(lines)
 
 

@@ -46,7 +46,7 @@ class Results:
         """Writes them: a run a line, so that differences can be read."""
         lists: dict[str, Sequence[Point | Run]] = {"points": self.points, "runs": self.runs}
         about = {"surroundings": self.surroundings, "failures": self.failures}
-        text = json.dumps(about, indent=1, sort_keys=True).rstrip("}\n")
+        text = json.dumps(about, indent=1, sort_keys=True).removesuffix("\n}")
         for name, entries in lists.items():
             lines = ",\n".join(f"  {json.dumps(asdict(entry))}" for entry in entries)
             text += f',\n "{name}": [\n{lines}\n ]'

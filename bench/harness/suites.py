@@ -25,12 +25,15 @@ class Suite:
     clients: Sequence[Client]
     #: Starts a server for a work; none: the real nsqd, as the work wants it.
     start: Callable[[Client, Work], Server] | None = None
+    #: What is measured in another way, in so many rounds; only when the suite is measured whole.
+    more: Callable[[int], list[Run]] | None = None
 
     def only(self, names: list[str] | None, parts: list[str] | None) -> Suite:
         """Works of these names, clients with one of these in their name."""
         chosen = [work for work in self.works if names is None or work.name in names]
         who = [client for client in self.clients if parts is None or any(part in client.key for part in parts)]
-        return replace(self, works=chosen, clients=who)
+        whole = names is None and parts is None
+        return replace(self, works=chosen, clients=who, more=self.more if whole else None)
 
     def builds(self) -> list[str]:
         """What has to be built for it."""
@@ -47,7 +50,7 @@ class Suite:
             start = partial(self.start, client, work) if self.start else None
             try:
                 run = measure.once(client, work, count, self.name, turn, start)
-            except Lost as error:
+            except (Lost, OSError) as error:
                 failures.append(f"{work.name}, {client.title}, round {turn + 1}: {error}")
                 _progress()
                 print(failures[-1], file=sys.stderr)
@@ -73,6 +76,9 @@ class Suite:
                 _progress(work.name)
                 with ThreadPoolExecutor(len(idlers)) as pool:
                     list(pool.map(lambda client: once(client, work, 0), idlers))  # noqa: B023
+        if self.more is not None:
+            _progress("more of the " + self.name)
+            runs += self.more(rounds)
         _progress()
         return runs, failures
 

@@ -16,7 +16,6 @@ _MOST_BYTES = 400 * 1024 * 1024
 #: So many messages are always a whole number of batches, and the same for each of those who publish at once.
 _UNIT = 1000
 
-
 Options = Mapping[str, Union[str, int]]
 
 

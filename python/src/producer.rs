@@ -70,19 +70,12 @@ impl Producer {
             .max_outstanding(max_outstanding)
             .max_outstanding_bytes(max_outstanding_bytes)
             .io(Io::Runtime(runtime.clone()));
-<<<<<<< HEAD
-        let producer = builder.build().map_err(Failure::from)?;
-        let (messages, bytes) = (max_outstanding as usize, max_outstanding_bytes as usize);
-        let submissions = Submissions::new(producer.clone(), runtime.clone(), messages, bytes);
-        let (events, sender) = Events::new(events::Room::SIGNALS);
-        drop(runtime.spawn(carry_out(submissions.clone(), sender.clone())));
-=======
         let (events, sender) = Events::new(events::Room::SIGNALS);
         let followed = Followed::new(sender.clone(), follow)?;
         let producer = builder.signals(followed.signals()).build().map_err(Failure::from)?;
-        let submissions = Submissions::new(max_outstanding as usize, max_outstanding_bytes as usize);
-        drop(runtime.spawn(carry_out(producer.clone(), submissions.clone(), sender)));
->>>>>>> main
+        let (messages, bytes) = (max_outstanding as usize, max_outstanding_bytes as usize);
+        let submissions = Submissions::new(producer.clone(), runtime.clone(), messages, bytes);
+        drop(runtime.spawn(carry_out(submissions.clone(), sender)));
         let mut limits = PublishLimits::default();
         (limits.max_msg_size, limits.max_body_size) = (max_msg_size, max_body_size);
         let inner = Inner { producer, submissions, limits, latest: Mutex::default(), followed };

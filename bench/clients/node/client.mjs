@@ -11,6 +11,8 @@ const TOPIC = 'bench'
 const CHANNEL = 'bench'
 const SETTLING = 1000
 const IDLING = 10_000
+// Closing does not wait for answers that are still to be sent.
+const PARTING = 500
 // So many messages go round before the clock is started.
 const WARM_UP = 10
 
@@ -77,6 +79,7 @@ async function consume(count) {
     })
   })
   clock.report()
+  await sleep(PARTING)
   await closed(reader)
 }
 
@@ -116,6 +119,7 @@ async function roundTrip(count) {
   }
   await until(count)
   clock.stop()
+  await sleep(PARTING)
   await closed(reader)
   await closed(writer)
   clock.report(latencies, WARM_UP)
@@ -150,7 +154,7 @@ function connected() {
   return new Promise((resolve) => writer.on('ready', () => resolve(writer)))
 }
 
-/** It waits for what is under way. */
+/** Closed, as far as the client tells. */
 function closed(client) {
   return new Promise((resolve) => {
     client.on(client instanceof nsq.Writer ? 'closed' : 'nsqd_closed', resolve)

@@ -12,10 +12,12 @@ use crate::options::Options;
 
 pub(super) async fn each(options: &Options) {
     let bodies: Arc<[Bytes]> = options.bodies.clone().into();
-    measure(options, options.count, |producer, topic, times| {
+    measure(options, options.count, |producer, topic, number, times| {
         let bodies = bodies.clone();
+        // Each at another one, so that no two follow one another that are the same.
+        let first = number * bodies.len() / options.outstanding;
         async move {
-            for body in bodies.iter().cycle().take(times) {
+            for body in bodies.iter().cycle().skip(first).take(times) {
                 producer.publish(&topic, body.clone()).await.expect("nsqd confirms");
             }
         }
@@ -25,7 +27,7 @@ pub(super) async fn each(options: &Options) {
 
 pub(super) async fn many(options: &Options) {
     let batch: Arc<[Bytes]> = options.bodies.iter().cycle().take(options.batch).cloned().collect();
-    measure(options, options.count / options.batch, |producer, topic, times| {
+    measure(options, options.count / options.batch, |producer, topic, _, times| {
         let batch = batch.clone();
         async move {
             for _ in 0..times {
@@ -36,8 +38,8 @@ pub(super) async fn many(options: &Options) {
     .await;
 }
 
-/// Publishes so many times; `task` is given how many of them it does.
-async fn measure<F>(options: &Options, times: usize, task: impl Fn(Producer, TopicName, usize) -> F)
+/// Publishes so many times; `task` is given its number and how many of them it does.
+async fn measure<F>(options: &Options, times: usize, task: impl Fn(Producer, TopicName, usize, usize) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -46,8 +48,9 @@ where
     let outstanding = options.outstanding;
     let clock = Clock::started();
     let share = |number| times / outstanding + usize::from(number < times % outstanding);
-    let tasks: Vec<_> =
-        (0..outstanding).map(|number| tokio::spawn(task(producer.clone(), topic.clone(), share(number)))).collect();
+    let tasks: Vec<_> = (0..outstanding)
+        .map(|number| tokio::spawn(task(producer.clone(), topic.clone(), number, share(number))))
+        .collect();
     for task in tasks {
         task.await.expect("it publishes");
     }
