@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import clients, places, report, security, servers, works
+from . import clients, growth, low_load, places, report, security, servers, works
 from .results import Results
 from .suites import Suite
 
@@ -43,6 +43,9 @@ def _parts(results: Results) -> dict[str, str]:
         "bodies": rates(works.BODIES),
         "layers": rates(works.LAYERS),
         "round-trips": report.latencies(results, works.ROUND_TRIPS, clients.ALL),
+        "low-load": low_load.table(results.points),
+        "low-load-surroundings": report.surroundings(results, low_load.SUITE),
+        "growth-surroundings": report.surroundings(results, growth.SUITE),
         "first": report.first(results, works.FIRST, clients.ALL),
         "idle": report.idle(results, works.IDLE, clients.ALL),
         "servers-surroundings": report.surroundings(results, "servers"),
