@@ -62,8 +62,6 @@ pub(super) struct Driver {
     /// Received, to be handed on.
     batch: Vec<Message>,
     read_size: ReadSize,
-    /// How often it went round since it last ran dry.
-    rounds: usize,
     timer: Pin<Box<Sleep>>,
     timer_at: Instant,
     /// Since when the socket takes nothing of what is to be sent.
@@ -111,7 +109,6 @@ impl Driver {
             publishes_until: None,
             batch: Vec::new(),
             read_size: ReadSize::new(),
-            rounds: 0,
             timer: Box::pin(tokio::time::sleep_until(now.into())),
             timer_at: now,
             stalled: None,
@@ -135,35 +132,20 @@ impl Driver {
     fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         self.handle.shared().waker.register(cx.waker());
         let mut now = Instant::now();
-        loop {
+        for _ in 0..MAX_ROUNDS {
             let step = self.round(cx, &mut now);
             self.publish_counts();
             match step {
-                Ok(Step::Again) => self.rounds += 1,
-                // Who takes them runs first where he shares this thread: while they are still in the processor's caches,
-                // and so that his answers leave before more is read.
-                Ok(Step::Delivered) => {
-                    self.rounds += 1;
-                    break;
-                }
-                Ok(Step::Wait) => {
-                    self.rounds = 0;
-                    return Poll::Pending;
-                }
+                Ok(Step::Again) => {}
+                Ok(Step::Wait) => return Poll::Pending,
                 Err(error) => return Poll::Ready(error),
-            }
-            if self.rounds >= MAX_ROUNDS {
-                break;
             }
         }
         // Its timer is looked at when there is nothing to read. Where there always is, time goes on all the same.
-        if self.rounds >= MAX_ROUNDS {
-            self.rounds = 0;
-            let timeouts = self.handle_timeouts(Instant::now());
-            self.publish_counts();
-            if let Err(error) = timeouts {
-                return Poll::Ready(error);
-            }
+        let timeouts = self.handle_timeouts(Instant::now());
+        self.publish_counts();
+        if let Err(error) = timeouts {
+            return Poll::Ready(error);
         }
         // There is more to do, but others want to run too.
         cx.waker().wake_by_ref();
@@ -181,14 +163,8 @@ impl Driver {
             Poll::Ready(()) => {
                 *now = Instant::now();
                 self.protocol.received(*now);
-                let received = self.tally.received;
                 self.events(*now)?;
-                if self.tally.received == received {
-                    return Ok(Step::Again);
-                }
-                // A handler may block this thread: what is due to nsqd goes ahead of it.
-                self.write(cx, *now)?;
-                Ok(Step::Delivered)
+                Ok(Step::Again)
             }
             Poll::Pending => {
                 if !self.arm_timer() || self.timer.as_mut().poll(cx).is_pending() {
@@ -484,8 +460,6 @@ impl Drop for Driver {
 
 enum Step {
     Again,
-    /// Messages were handed on.
-    Delivered,
     Wait,
 }
 
