@@ -18,7 +18,8 @@ pub(crate) struct Publish {
     /// Whether it may share an MPUB with others.
     shares: bool,
     limit: TimeLimit,
-    to: oneshot::Sender<Result<(), Undone>>,
+    /// A failure is boxed: its room would be moved with each publish that has none.
+    to: oneshot::Sender<Result<(), Box<Undone>>>,
     /// While it lasts, the publish counts as outstanding.
     permit: Option<Permit>,
 }
@@ -38,7 +39,7 @@ impl Publish {
         shares: bool,
         limit: TimeLimit,
         permit: Option<Permit>,
-    ) -> (Self, oneshot::Receiver<Result<(), Undone>>) {
+    ) -> (Self, oneshot::Receiver<Result<(), Box<Undone>>>) {
         let (to, from) = oneshot::channel();
         (Self { command, shares, limit, to, permit }, from)
     }
@@ -82,7 +83,7 @@ impl Publish {
 
     pub(super) fn fail(self, failure: Failure, connection: &Handle) {
         let command = connection.observer().undelivered(connection, self.command, &failure, self.limit.after);
-        let _ = self.to.send(Err(Undone { failure, command, permit: self.permit }));
+        let _ = self.to.send(Err(Box::new(Undone { failure, command, permit: self.permit })));
     }
 }
 

@@ -335,7 +335,7 @@ impl Producer {
             let undone = match connection.push(Op::Publish(publish)) {
                 Ok(()) => match outcome.await {
                     Ok(Ok(())) => return Ok(connection),
-                    Ok(Err(undone)) => undone,
+                    Ok(Err(undone)) => *undone,
                     // The connection's task answers or fails everything it holds; this is its own end.
                     Err(_) => Undone::without(Failure::Unknown(connection.ended().await)),
                 },
