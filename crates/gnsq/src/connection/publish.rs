@@ -10,9 +10,12 @@ use crate::budget::Permit;
 use crate::error::Error;
 use crate::time_limit::TimeLimit;
 
-/// What is to be published, until when, and who is told how it went.
+/// What is to be published, until when, and who is told how it went. In a box, since it goes through many hands.
 #[derive(Debug)]
-pub(crate) struct Publish {
+pub(crate) struct Publish(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     /// PUB, DPUB or MPUB.
     command: Command,
     /// Whether it may share an MPUB with others.
@@ -41,30 +44,30 @@ impl Publish {
         permit: Option<Permit>,
     ) -> (Self, oneshot::Receiver<Result<(), Box<Undone>>>) {
         let (to, from) = oneshot::channel();
-        (Self { command, shares, limit, to, permit }, from)
+        (Self(Box::new(Parts { command, shares, limit, to, permit })), from)
     }
 
     pub(crate) fn command(&self) -> &Command {
-        &self.command
+        &self.0.command
     }
 
     pub(super) fn limit(&self) -> TimeLimit {
-        self.limit
+        self.0.limit
     }
 
     pub(super) fn topic(&self) -> Option<&TopicName> {
-        topic(&self.command)
+        topic(&self.0.command)
     }
 
     /// How many messages it has.
     pub(super) fn messages(&self) -> usize {
-        messages(&self.command)
+        messages(&self.0.command)
     }
 
     /// The message, if it may share an MPUB with others.
     pub(super) fn shared_body(&self) -> Option<&Bytes> {
-        match &self.command {
-            Command::Pub { body, .. } if self.shares => Some(body),
+        match &self.0.command {
+            Command::Pub { body, .. } if self.0.shares => Some(body),
             _ => None,
         }
     }
@@ -75,15 +78,17 @@ impl Publish {
     }
 
     pub(super) fn confirm(self) {
+        let Parts { permit, to, .. } = *self.0;
         // Before the answer, so that who has it doesn't count any more.
-        drop(self.permit);
+        drop(permit);
         // Who stopped waiting needs no answer.
-        let _ = self.to.send(Ok(()));
+        let _ = to.send(Ok(()));
     }
 
     pub(super) fn fail(self, failure: Failure, connection: &Handle) {
-        let command = connection.observer().undelivered(connection, self.command, &failure, self.limit.after);
-        let _ = self.to.send(Err(Box::new(Undone { failure, command, permit: self.permit })));
+        let Parts { command, limit, to, permit, .. } = *self.0;
+        let command = connection.observer().undelivered(connection, command, &failure, limit.after);
+        let _ = to.send(Err(Box::new(Undone { failure, command, permit })));
     }
 }
 
@@ -99,7 +104,10 @@ impl Op {
     pub(crate) fn undone(self, cause: Error) -> Undone {
         let failure = Failure::NotSent(cause);
         match self {
-            Self::Publish(publish) => Undone { failure, command: Some(publish.command), permit: publish.permit },
+            Self::Publish(Publish(parts)) => {
+                let Parts { command, permit, .. } = *parts;
+                Undone { failure, command: Some(command), permit }
+            }
             _ => Undone::without(failure),
         }
     }
