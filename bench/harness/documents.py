@@ -7,11 +7,19 @@ from .results import Results
 from .suites import Suite
 
 _RUST = places.CHECKOUT / "docs" / "performance.md"
+_README = places.CHECKOUT / "README.md"
 _PYTHON = places.CHECKOUT / "docs" / "python" / "performance.md"
 
 
 def write(results: Results) -> None:
     """All of them."""
+    summary = {
+        "surroundings": report.surroundings(results, "clients"),
+        "summary": report.summary(results, _IN_SHORT, clients.ALL),
+        "summary-python": report.summary(results, works.PYTHON[:-1], clients.IN_PYTHON),
+        "summary-servers": report.servers(results, servers.WORKS, servers.BOTH),
+    }
+    report.insert(_README, summary)
     report.insert(_RUST, {name: part for name, part in _parts(results).items() if not name.startswith("python")})
     report.insert(_PYTHON, {name: part for name, part in _parts(results).items() if name.startswith("python")})
 
@@ -57,3 +65,11 @@ def _parts(results: Results) -> dict[str, str]:
         "python": report.rates(results, works.PYTHON[:-1], clients.IN_PYTHON, old=clients.OLD_GNSQ),
         "python-idle": report.idle(results, works.PYTHON_IDLE, clients.IN_PYTHON),
     }
+
+
+#: What most programs do.
+_IN_SHORT = tuple(
+    work
+    for work in (*works.CONSUME, *works.PUBLISH)
+    if work.name in {"consume", "publish-1", "publish-100", "publish-100-batching", "mpub-200-1", "mpub-200-8"}
+)

@@ -56,6 +56,22 @@ def rates(
     return "\n".join(lines)
 
 
+def summary(results: Results, works: Sequence[Work], clients: Sequence[Client]) -> str:
+    """A row a work, a column a client: the median rate, and the client's CPU a message."""
+    lines = [
+        f"| messages/s · CPU, us a message | {' | '.join(client.title for client in clients)} |",
+        f"|---|{'---:|' * len(clients)}",
+    ]
+    for work in works:
+        cells = [work.title]
+        for client in clients:
+            runs = results.of(work.name, client.key)
+            rate = _median_rate(runs)
+            cells.append(f"{rounded(rate)} · {micros(median(run.cpu_micros for run in runs))}" if rate else "")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def servers(results: Results, works: Sequence[Work], both: Sequence[Client]) -> str:
     """The servers' own CPU, and how many more messages a second of it the last does than the first."""
     head = "| work | server | messages/s | spread | server CPU, us a message | messages a CPU second |"
