@@ -12,7 +12,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::load::Load;
 use super::observer::Observer;
-use super::op::{Ask, Confirm, Failure, Op, Reply};
+use super::op::{Answer, Ask, Confirm, Failure, Op, Reply};
 use super::op_list::OpList;
 use super::seat::Seat;
 use super::stats::Counts;
@@ -299,17 +299,17 @@ impl Handle {
         })
     }
 
-    /// Sends `op`, a FIN, REQ or TOUCH, at the call; the future waits until nsqd has carried it out.
+    /// Sends `answer` at the call; the future waits until nsqd has carried it out.
     ///
     /// # Errors
     ///
     /// When it can't be sent: the connection's end.
-    pub(crate) fn confirm(&self, op: Op) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
-        let (reply, answer) = Reply::new();
+    pub(crate) fn confirm(&self, answer: Answer) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
+        let (reply, result) = Reply::new();
         let timeout = self.0.config.answer_timeout;
-        self.send(Op::Confirm(Box::new(Confirm { op, reply, deadline: Instant::now() + timeout })))?;
-        let answer = self.answer(answer, timeout);
-        Ok(async move { answer.await.map(drop) })
+        self.send(Op::Confirm(Box::new(Confirm { answer, reply, deadline: Instant::now() + timeout })))?;
+        let result = self.answer(result, timeout);
+        Ok(async move { result.await.map(drop) })
     }
 
     /// Asks at the call; the future waits for the answer.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use gnsq_proto::MessageId;
 
-use crate::connection::{Handle, Op};
+use crate::connection::{Answer, Handle, Op};
 use crate::error::{Error, Result};
 use crate::moment::Moment;
 
@@ -98,7 +98,7 @@ impl Lifetime {
                 connection.tell_finished(id);
             }
             Verdict::Requeue { delay, backoff } if !late => {
-                connection.send(Op::Requeue(id, delay))?;
+                connection.send(Op::Answer(Answer::Requeue(id, delay)))?;
                 connection.tell_requeued(id, delay, backoff);
             }
             Verdict::Requeue { .. } => {}
