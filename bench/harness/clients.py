@@ -40,6 +40,8 @@ def _python(key: str, title: str, program: str, build: str) -> Client:
 
 
 SOCKET_LOOP = _rust("socket-loop", "socket loop")
+#: What tokio costs by itself, where a publisher waits for each answer.
+TOKIO_LOOPS = (_rust("tokio-loop", "tokio loop, one task"), _rust("tokio-task", "tokio loop, a task a connection"))
 GNSQ = _rust("gnsq", "gnsq")
 GNSQ_ONE_THREAD = _rust("gnsq-one-thread", "gnsq, one thread")
 GO_NSQ = Client("go-nsq", "go-nsq 1.1.0", (places.GO_PROGRAM,), "go")
@@ -47,6 +49,8 @@ TOKIO_NSQ = Client("tokio-nsq", "tokio-nsq 0.14.0", (places.TOKIO_NSQ_PROGRAM,),
 NSQJS = Client("nsqjs", "nsqjs 0.13.0", ("node", places.CLIENTS / "node" / "client.mjs"), "node")
 #: The reference first, then ours, then the peers.
 ALL = (SOCKET_LOOP, GNSQ, GNSQ_ONE_THREAD, GO_NSQ, TOKIO_NSQ, NSQJS)
+#: The same, with the floors that a few works have.
+WITH_FLOORS = (SOCKET_LOOP, *TOKIO_LOOPS, *ALL[1:])
 
 OLD_GNSQ = _python("gnsq-1.0.2", "gnsq 1.0.2", "with_gevent.py", "gnsq-1.0.2")
 IN_PYTHON = (

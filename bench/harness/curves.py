@@ -1,8 +1,8 @@
-"""What is measured against something that changes: points, and the programs that they come from."""
+"""What is measured against something that changes: points, and the servers that they come from."""
 
 from __future__ import annotations
 
-import json
+import itertools
 import resource
 import subprocess
 import sys
@@ -11,13 +11,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from statistics import median
 from types import TracebackType
-from typing import Any
 
 from . import places
-from .server import Lost
-
-#: How long one run may take, beside what it is to last.
-_PATIENCE = 60.0
+from .server import TOPIC, Lost, create_channel, publish
 
 
 @dataclass(frozen=True)
@@ -43,58 +39,35 @@ def medians(points: Sequence[Point], curve: str, series: str, figure: str) -> li
     return [(x, median(some)) for x, some in sorted(values.items())]
 
 
-def start(work: str, addresses: str, **options: str | float) -> subprocess.Popen[str]:
-    """Starts a program, without its name's underscores."""
-    told = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
-    return subprocess.Popen(
-        [str(places.curves_program()), work, "--nsqd", addresses, *told],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def first_line(running: subprocess.Popen[str]) -> str:
-    """What a program says when it is ready, or nothing when it ends before."""
-    return running.stdout.readline().strip() if running.stdout is not None else ""
-
-
-def finish(running: subprocess.Popen[str], lasts: float = 0.0, told: str | None = None) -> dict[str, Any]:
-    """Tells a program something, waits for its end, and gives what it said last."""
-    try:
-        output, _ = running.communicate(told, timeout=lasts + _PATIENCE)
-    except subprocess.TimeoutExpired:
-        raise Lost(f"{running.args!r} is not done") from None
-    finally:
-        end(running)
-    if running.returncode != 0:
-        raise Lost(f"{running.args!r} ended with {running.returncode}")
-    said: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return said
-
-
-def end(running: subprocess.Popen[str]) -> None:
-    """Ends a program that may still run."""
-    if running.poll() is None:
-        running.kill()
-        running.wait()
-
-
 class EmbeddedServers(AbstractContextManager["EmbeddedServers"]):
     """So many embedded nsqds in one process."""
 
     def __init__(self, count: int) -> None:
-        self._running = start("serve", "127.0.0.1:0", servers=count)
-        self.tcp = first_line(self._running)
-        if self.tcp.count(":") != count:
-            end(self._running)
+        self._running = subprocess.Popen(
+            [str(places.rust_program()), "serve", str(count)], stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        lines = self._running.stdout or ()
+        told = [line.split() for line, _ in zip(lines, range(2 * count))]
+        self.tcp = [words[-1] for words in told if words[0] == "TCP:"]
+        if len(self.tcp) != count:
+            self._end()
             raise Lost("the embedded nsqds don't start")
+
+    def fill(self, body: bytes, count: int) -> None:
+        """Creates the channels, and publishes to each its part of the messages."""
+        for number, address in enumerate(self.tcp):
+            create_channel(address)
+            share = count // len(self.tcp) + (number < count % len(self.tcp))
+            publish(address, [TOPIC], itertools.repeat(body), share)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        end(self._running)
+        self._end()
+
+    def _end(self) -> None:
+        self._running.kill()
+        self._running.communicate()
 
 
 def raise_limits() -> None:

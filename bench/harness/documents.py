@@ -42,7 +42,7 @@ def _parts(results: Results) -> dict[str, str]:
     """Each by the name of its markers."""
 
     def rates(some: tuple[works.Work, ...]) -> str:
-        return report.rates(results, some, clients.ALL, ours=clients.GNSQ)
+        return report.rates(results, some, clients.WITH_FLOORS, ours=clients.GNSQ)
 
     return {
         "surroundings": report.surroundings(results, "clients"),
@@ -50,7 +50,7 @@ def _parts(results: Results) -> dict[str, str]:
         "consume": rates(works.CONSUME),
         "bodies": rates(works.BODIES),
         "layers": rates(works.LAYERS),
-        "round-trips": report.latencies(results, works.ROUND_TRIPS, clients.ALL),
+        "round-trips": report.latencies(results, works.ROUND_TRIPS, clients.WITH_FLOORS),
         "low-load": low_load.table(results.points),
         "low-load-surroundings": report.surroundings(results, low_load.SUITE),
         "growth-surroundings": report.surroundings(results, growth.SUITE),

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from . import chart, curves, places, server
+from . import bodies, chart, curves, places, program, server
+from .clients import GNSQ
 from .curves import Point
 from .server import Lost
 from .surroundings import Surroundings
@@ -16,8 +17,8 @@ SUITE = "growth"
 _MOST_BYTES = 300 * 1024 * 1024
 #: A line's name, what is done, and with which options.
 _Line = tuple[str, str, dict[str, str]]
-_PUBLISH: _Line = ("publish", "publish", {"batching": "false"})
-_BATCHED: _Line = ("publish, natural batching", "publish", {"batching": "true"})
+_PUBLISH: _Line = ("publish", "publish", {"batching": "no"})
+_BATCHED: _Line = ("publish, natural batching", "publish", {"batching": "yes"})
 _CONSUME: _Line = ("consume", "consume", {})
 
 
@@ -92,24 +93,26 @@ def plots(points: Sequence[Point]) -> None:
 
 def _once(curve: Curve, value: int, line: _Line, seconds: float) -> Point:
     name, work, more = line
-    options: dict[str, str | float] = dict(more)
+    options: dict[str, str | float] = {"body": BODY, **more}
     if curve.option:
         options[curve.option] = value
     body = value if curve.option == "body" else BODY
     count = _messages(curve, value, line, seconds, body)
-    options["messages"] = count
     topics = value if curve.option == "topics" else 1
     with ExitStack() as stack:
         if curve.name == "connections":
             # Its counters are not asked: the program has counted what it took, and awaited what it published.
-            real, addresses = None, stack.enter_context(curves.EmbeddedServers(value)).tcp
+            embedded = stack.enter_context(curves.EmbeddedServers(value))
+            real, addresses = None, embedded.tcp
+            if work == "consume":
+                embedded.fill(b"x" * body, count)
         else:
             real = stack.enter_context(server.nsqd(places.nsqd(), topics=topics))
-            addresses = real.tcp
-        if work == "consume":
-            filling = {name: given for name, given in options.items() if name in {"messages", "body", "topics"}}
-            curves.finish(curves.start("fill", addresses, **filling))
-        said = curves.finish(curves.start(work, addresses, **options), seconds)
+            addresses = [real.tcp]
+            if work == "consume":
+                real.fill(bodies.plain(body), count)
+        with program.started(GNSQ.command, work, count, addresses, options) as process:
+            said = program.finish(process, program.LIMIT + seconds)
         if real is not None and work == "consume":
             real.check_consumed(count)
         elif real is not None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from . import chart, curves, places, server
+from . import chart, curves, places, program, server
+from .clients import GNSQ, SOCKET_LOOP
 from .curves import Point
 from .server import Lost
 from .surroundings import Surroundings
@@ -19,7 +20,7 @@ RATES = {1: 30.0, 10: 15.0, 100: 10.0, 1000: 5.0, 10_000: 5.0, 30_000: 5.0, 100_
 _QUIET = 10
 NSQDS = (1, 10)
 #: Whether RDY follows the load.
-MODES = {"on": "true", "off": "false"}
+MODES = {"on": "yes", "off": "no"}
 _PERCENTILES = ("p50", "p99", "p99.9")
 
 
@@ -80,21 +81,23 @@ def _curve(nsqds: int) -> str:
 def _once(nsqds: int, mode: str, rate: int, lasts: float) -> Point:
     with ExitStack() as stack:
         servers = [stack.enter_context(server.nsqd(places.nsqd())) for _ in range(nsqds)]
-        addresses = ",".join(one.tcp for one in servers)
-        consumer = curves.start("latency", addresses, low_latency=MODES[mode])
-        stack.callback(curves.end, consumer)
-        if curves.first_line(consumer) != "ready":
+        addresses = [one.tcp for one in servers]
+        options = {"low-latency": MODES[mode]}
+        consumer = stack.enter_context(program.started(GNSQ.command, "latency", 0, addresses, options))
+        if not program.readable(consumer, program.LIMIT) or not consumer.stdout or not consumer.stdout.readline():
             raise Lost("the consumer does not connect")
         began, before = time.monotonic(), [one.cpu_seconds() for one in servers]
-        sent = curves.finish(curves.start("pace", addresses, rate=rate, seconds=lasts), lasts)
-        said = curves.finish(consumer, told=f"{sent['sent']}\n")
+        paced = {"rate": rate, "seconds": lasts}
+        with program.started(SOCKET_LOOP.command, "pace", 0, addresses, paced) as publisher:
+            sent = program.finish(publisher, program.LIMIT + lasts)
+        said = program.finish(consumer, told=f"{sent['sent']}\n")
         seconds = time.monotonic() - began
         used = sum(one.cpu_seconds() for one in servers) - sum(before)
         received = sum(channel["message_count"] for one in servers for channel in one.channels())
         if not sent["sent"] == said["received"] == received:
             raise Lost(f"{sent['sent']} sent, {said['received']} received, nsqd counts {received}")
     achieved = sent["sent"] / sent["seconds"]
-    figures = {name: micros / 1000 for name, micros in said["latencies_us"].items()}
+    figures = {name: micros / 1000 for name, micros in said["percentiles_us"].items()}
     figures |= {"sent": sent["sent"], "client_percent": said["cpu"] / said["seconds"] * 100}
     figures |= {"nsqd_percent": used / seconds * 100, "client_us": said["cpu"] * 1e6 / max(1, sent["sent"])}
     # What was asked for, unless nsqd took less: so the runs of one rate have the same place.

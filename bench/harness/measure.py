@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-import os
-import select
-import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import bodies, latency, places
+from . import bodies, latency, places, program
 from .clients import Client
 from .server import Lost, Server, nsqd
 from .works import Work
-
-#: How long one run may take, its servers' start included.
-_LIMIT = 60.0
 
 
 @dataclass(frozen=True)
@@ -136,62 +128,27 @@ def _check(work: Work, count: int, servers: list[Server], shares: list[int], fig
         servers[0].check_published(count + extra, (count + extra) * work.body)
 
 
-@contextmanager
-def _started(client: Client, work: Work, count: int, addresses: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """The client's process, which is surely gone afterwards."""
-    options: dict[str, str | int] = {"body": work.body, **work.options, **client.options}
+def _started(
+    client: Client, work: Work, count: int, addresses: list[str]
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    options: dict[str, str | float] = {"body": work.body, **work.options, **client.options}
     if work.text:
         options["bodies"] = str(bodies.file(work.body))
     if options.get("tls"):
         options["tls"] = str(certificates()[0])
-    arguments = [work.program, str(count), ",".join(addresses)]
-    arguments += itertools.chain.from_iterable((f"--{name}", str(value)) for name, value in options.items())
-    process = subprocess.Popen(
-        [*map(str, client.command), *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+    return program.started(client.command, work.program, count, addresses, options)
 
 
 def _watch(process: subprocess.Popen[str], servers: list[Server]) -> int:
     """How many consumers were connected at most, until the process says that it is done."""
-    deadline, most = time.monotonic() + _LIMIT, 0
-    while time.monotonic() < deadline and not _readable(process, 0.5):
+    deadline, most = time.monotonic() + program.LIMIT, 0
+    while time.monotonic() < deadline and not program.readable(process, 0.5):
         most = max(most, sum(server.connected() for server in servers))
     return most
 
 
-def _readable(process: subprocess.Popen[str], seconds: float) -> bool:
-    """Whether it begins to tell something, or ends."""
-    return process.stdout is not None and bool(select.select([process.stdout], [], [], seconds)[0])
-
-
 def _finish(process: subprocess.Popen[str], began: float) -> tuple[Any, float]:
     """What the process tells, and after how many seconds it begins to."""
-    _readable(process, _LIMIT)
+    program.readable(process, program.LIMIT)
     first = time.monotonic() - began
-    try:
-        output, errors = process.communicate(timeout=max(1.0, _LIMIT - first))
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        _, errors = process.communicate()
-        raise Lost(f"it was not done after {_LIMIT:.0f} s: {_last(errors)}") from None
-    if process.returncode != 0:
-        raise Lost(f"it ended with status {process.returncode}: {_last(errors) or _last(output)}")
-    try:
-        return json.loads(_last(output)), first
-    except ValueError:
-        raise Lost(f"it tells no figures but {_last(output)!r}") from None
-
-
-def _last(text: str) -> str:
-    return text.strip().rpartition("\n")[2]
+    return program.finish(process, max(1.0, program.LIMIT - first)), first

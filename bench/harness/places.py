@@ -42,24 +42,13 @@ def nsqd() -> Path:
 
 
 def rust_program() -> Path:
-    """The program with gnsq, the plain socket loop and the embedded nsqd."""
+    """The program with gnsq, the least loops and the embedded nsqd."""
     return Path(os.environ.get("CARGO_TARGET_DIR") or CHECKOUT / "target") / "release" / "gnsq-bench"
-
-
-def curves_program() -> Path:
-    """The program whose cost and latency are measured against what changes."""
-    return rust_program().with_name("gnsq-curves")
 
 
 def venv_python(name: str) -> Path:
     """The interpreter of a virtual environment."""
     return BUILT / f"venv-{name}" / "bin" / "python"
-
-
-def prepare_curves(anew: bool) -> None:
-    """Builds that program again if `anew`."""
-    if anew or not curves_program().exists():
-        _run("cargo", "build", "--quiet", "--release", "-p", "gnsq-curves", directory=CHECKOUT)
 
 
 def prepare(builds: Iterable[str], anew: bool) -> None:

@@ -42,7 +42,7 @@ def run(build: bool) -> int:
 def _problems() -> Iterator[str]:
     by_name = {work.name: work for work in works.WORKS}
     for name in _NAMES:
-        for client in (clients.SOCKET_LOOP, clients.GNSQ):
+        for client in (clients.SOCKET_LOOP, *clients.TOKIO_LOOPS, clients.GNSQ):
             work = by_name[name]
             if client.key in work.estimates:
                 yield from _counted(client, work)

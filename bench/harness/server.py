@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Callable
+from typing import Any, BinaryIO, Callable
 
 from . import places, process
 
@@ -90,28 +90,7 @@ class Server:
 
     def fill(self, bodies: Iterator[bytes], count: int, wait: bool = True) -> None:
         """Publishes so many messages to the topics in turn, and waits until the channels have them."""
-        host, port = self.tcp.rsplit(":", 1)
-        with socket.create_connection((host, int(port)), timeout=_PATIENCE) as stream:
-            stream.sendall(b"  V2")
-            answers = stream.makefile("rb")
-            left, turn = count, 0
-            while left:
-                batch: list[bytes] = []
-                size = 4
-                most = min(left, _BATCH, -(-count // len(self.topics)))
-                while len(batch) < most and size < _BATCH_BYTES:
-                    body = next(bodies)
-                    batch.append(struct.pack(">I", len(body)) + body)
-                    size += len(batch[-1])
-                messages = len(batch)
-                topic = self.topics[turn % len(self.topics)]
-                head = f"MPUB {topic}\n".encode() + struct.pack(">II", size, messages)
-                stream.sendall(b"".join((head, *batch)))
-                answer = answers.read(10)
-                if answer[8:] != b"OK":
-                    raise Lost(f"nsqd refused to be filled: {answer!r}")
-                left -= messages
-                turn += 1
+        publish(self.tcp, self.topics, bodies, count)
         if wait:
             self.eventually(
                 lambda: sum(channel["depth"] for channel in self.channels()) == count,
@@ -166,6 +145,46 @@ class Server:
 
         self.eventually(is_there, f"the server does not listen for {kind}")
         return found[0]
+
+
+def publish(address: str, topics: Sequence[str], bodies: Iterator[bytes], count: int) -> None:
+    """Publishes so many messages to the topics in turn."""
+    with _connected(address) as stream:
+        answers = stream.makefile("rb")
+        left, turn = count, 0
+        while left:
+            batch: list[bytes] = []
+            size = 4
+            most = min(left, _BATCH, -(-count // len(topics)))
+            while len(batch) < most and size < _BATCH_BYTES:
+                body = next(bodies)
+                batch.append(struct.pack(">I", len(body)) + body)
+                size += len(batch[-1])
+            head = f"MPUB {topics[turn % len(topics)]}\n".encode() + struct.pack(">II", size, len(batch))
+            stream.sendall(b"".join((head, *batch)))
+            _expect_ok(answers)
+            left -= len(batch)
+            turn += 1
+
+
+def create_channel(address: str) -> None:
+    """Subscribes once, where there is no HTTP."""
+    with _connected(address) as stream:
+        stream.sendall(f"SUB {TOPIC} {CHANNEL}\n".encode())
+        _expect_ok(stream.makefile("rb"))
+
+
+def _connected(address: str) -> socket.socket:
+    host, port = address.rsplit(":", 1)
+    stream = socket.create_connection((host, int(port)), timeout=_PATIENCE)
+    stream.sendall(b"  V2")
+    return stream
+
+
+def _expect_ok(answers: BinaryIO) -> None:
+    answer = answers.read(10)
+    if answer[8:] != b"OK":
+        raise Lost(f"nsqd refuses: {answer!r}")
 
 
 def nsqd(program: Path, *more: str, topics: int = 1) -> Server:

@@ -107,7 +107,7 @@ def _both(
 
 
 PUBLISH = (
-    _publish(1, _estimates(16_000, 12_000, 14_000, 11_000, 800, 8_500)),
+    _publish(1, {**_estimates(16_000, 12_000, 14_000, 11_000, 800, 8_500), "tokio-loop": 14_000, "tokio-task": 11_000}),
     _publish(100, _estimates(120_000, 100_000, 100_000, 81_000, 118_000, 71_000)),
     _publish(1000, _estimates(120_000, 100_000, 100_000, 90_000, 120_000, 70_000)),
     _publish(1, {"gnsq": 12_000, "gnsq-one-thread": 14_000}, batching=True),
@@ -182,14 +182,14 @@ ROUND_TRIPS = (
         "round-trip",
         "round trip, max_in_flight 1, one at a time",
         "round-trip",
-        _estimates(7_000, 6_000, 6_000, 6_000, 700, 4_000),
+        {**_estimates(7_000, 6_000, 6_000, 6_000, 700, 4_000), "tokio-loop": 6_000, "tokio-task": 5_000},
         {"max-in-flight": 1, "rate": 0},
     ),
     Work(
         "round-trip-low-load",
         "publish to handler, max_in_flight 2500, 100 messages/s",
         "round-trip",
-        _estimates(100, 100, 100, 100, 100, 100),
+        {**_estimates(100, 100, 100, 100, 100, 100), "tokio-loop": 100, "tokio-task": 100},
         {"max-in-flight": MAX_IN_FLIGHT, "rate": 100},
         count=200,
     ),

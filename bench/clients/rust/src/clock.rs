@@ -1,6 +1,5 @@
 //! Time, processor time and memory of this process, and the line that tells them.
 
-use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,26 +37,37 @@ impl Clock {
 
     /// Prints the line that `bench/run` reads; `warm_up`: how many messages came before the clock was started.
     pub(crate) fn report(&self, latencies: &[Duration], warm_up: usize) {
+        let micros: Vec<_> = latencies.iter().map(|time| format!("{:.1}", time.as_secs_f64() * 1e6)).collect();
+        self.report_more(&format!(r#""warm_up": {warm_up}, "latencies_us": [{}]"#, micros.join(", ")));
+    }
+
+    /// Prints the line with these fields in it.
+    pub(crate) fn report_more(&self, fields: &str) {
         let state = self.state();
         let (wall, cpu) = state.passed.expect("the clock was stopped");
-        let mut line = format!(
-            r#"{{"seconds": {}, "cpu": {}, "peak_kib": {}, "threads": {}, "warm_up": {warm_up}"#,
+        println!(
+            r#"{{"seconds": {}, "cpu": {}, "peak_kib": {}, "threads": {}, {fields}}}"#,
             wall.as_secs_f64(),
             cpu.as_secs_f64(),
             status("VmHWM:"),
             state.threads,
         );
-        if !latencies.is_empty() {
-            let micros: Vec<_> = latencies.iter().map(|time| format!("{:.1}", time.as_secs_f64() * 1e6)).collect();
-            write!(line, r#", "latencies_us": [{}]"#, micros.join(", ")).expect("a string takes any text");
-        }
-        println!("{line}}}");
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// The time of the whole machine, in nanoseconds: the same in all processes.
+pub(crate) fn machine_time() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    let (seconds, nanos) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
+    seconds * 1_000_000_000 + nanos
+}
+
+/// So many bytes it takes at the beginning of a body.
+pub(crate) const TIME: usize = 8;
 
 /// User and system time of all threads.
 fn cpu_time() -> Duration {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -19,6 +20,10 @@ pub(crate) enum Work {
     Idle,
     /// Receive one message, as soon as can be.
     First,
+    /// Publish so many messages a second, each with the time.
+    Pace,
+    /// Time what `Pace` publishes in another process.
+    Latency,
 }
 
 #[derive(Debug, Clone)]
@@ -37,8 +42,10 @@ pub(crate) struct Options {
     pub(crate) max_in_flight: u32,
     /// How many messages are handled at once.
     pub(crate) handlers: usize,
-    /// Messages a second that are published; 0: each when the one before was received.
+    /// Messages a second that are published; 0: each when the one before was received, or as many as nsqd takes.
     pub(crate) rate: u32,
+    /// How long they are published.
+    pub(crate) lasts: Duration,
     pub(crate) low_latency: bool,
     /// A file with the certificate to trust.
     pub(crate) tls: Option<PathBuf>,
@@ -65,6 +72,7 @@ impl Options {
             max_in_flight: 2500,
             handlers: 1,
             rate: 0,
+            lasts: Duration::from_secs(1),
             low_latency: true,
             tls: None,
             snappy: false,
@@ -84,6 +92,7 @@ impl Options {
                 "--max-in-flight" => parsed.max_in_flight = number(name, value)?,
                 "--handlers" => parsed.handlers = number(name, value)?,
                 "--rate" => parsed.rate = number(name, value)?,
+                "--seconds" => parsed.lasts = Duration::from_secs_f64(number(name, value)?),
                 "--low-latency" => parsed.low_latency = yes(value),
                 "--tls" => parsed.tls = Some(value.into()),
                 "--snappy" => parsed.snappy = yes(value),
@@ -111,7 +120,7 @@ impl Options {
         }
     }
 
-    /// The first nsqd: the only one, except where messages are consumed.
+    /// The first nsqd: the only one, for who publishes to one.
     pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0]
     }
@@ -125,6 +134,8 @@ fn work_named(name: &str) -> Result<Work, String> {
         "round-trip" => Work::RoundTrip,
         "idle" => Work::Idle,
         "first" => Work::First,
+        "pace" => Work::Pace,
+        "latency" => Work::Latency,
         _ => return Err(format!("{name} is no work")),
     })
 }

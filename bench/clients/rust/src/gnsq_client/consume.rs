@@ -1,32 +1,40 @@
 //! Taking messages; and consumers that get none.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use gnsq::Message;
+use gnsq::{Consumer, Message};
 
-use super::Threads;
+use super::{Threads, until};
 use crate::clock::Clock;
 use crate::options::Options;
 use crate::socket_loop::IDLING;
 
-/// Takes and finishes all. The clock runs from the first message to the last.
+/// Takes and finishes all. The clock runs from when every connection is there, and none has been sent anything yet.
 pub(super) async fn run(options: &Options, threads: Threads) {
-    let consumer = super::consumer(options, threads).build().expect("the options are right");
+    let consumer = super::consumer(options, threads).max_in_flight(0).build().expect("the options are right");
     let handle = consumer.handle().clone();
-    let (seen, clock) = (AtomicUsize::new(0), Arc::new(Clock::default()));
-    let count = options.count;
-    let in_handler = clock.clone();
+    let connections = options.addresses.len() * options.topics;
+    until(|| handle.stats().connections == connections).await;
+    let clock = Clock::started();
+    handle.set_max_in_flight(options.max_in_flight);
+    take(options, consumer, clock).await;
+}
+
+/// Takes one message, as soon as it can.
+pub(super) async fn first(options: &Options, threads: Threads) {
+    let clock = Clock::started();
+    take(options, super::consumer(options, threads).build().expect("the options are right"), clock).await;
+}
+
+async fn take(options: &Options, consumer: Consumer, clock: Clock) {
+    let handle = consumer.handle().clone();
+    let (seen, count) = (AtomicUsize::new(0), options.count);
     consumer
         .run(move |_: Message| {
-            let number = seen.fetch_add(1, Ordering::Relaxed) + 1;
-            if number == 1 {
-                in_handler.start();
-            }
-            if number == count {
-                in_handler.stop();
-                in_handler.report(&[], 0);
+            if seen.fetch_add(1, Ordering::Relaxed) + 1 == count {
+                clock.stop();
+                clock.report(&[], 0);
                 let handle = handle.clone();
                 tokio::spawn(async move { handle.shutdown().await });
             }
@@ -40,9 +48,7 @@ pub(super) async fn idle(options: &Options, threads: Threads) {
     let consumer = || super::consumer(options, threads).build().expect("the options are right");
     let consumers: Vec<_> = (0..options.count).map(|_| consumer()).collect();
     for consumer in &consumers {
-        while consumer.handle().connections().is_empty() {
-            tokio::time::sleep(SOON).await;
-        }
+        until(|| !consumer.handle().connections().is_empty()).await;
     }
     tokio::time::sleep(SETTLING).await;
     let clock = Clock::started();
@@ -51,6 +57,5 @@ pub(super) async fn idle(options: &Options, threads: Threads) {
     clock.report(&[], 0);
 }
 
-const SOON: Duration = Duration::from_millis(5);
 /// Until all that follows from connecting is done.
 const SETTLING: Duration = Duration::from_secs(1);

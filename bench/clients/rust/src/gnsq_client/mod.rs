@@ -1,8 +1,11 @@
 //! The same work with gnsq.
 
 mod consume;
+mod latency;
 mod publish;
 mod round_trip;
+
+use std::time::{Duration, Instant};
 
 use gnsq::{ConnectionConfig, ConsumerBuilder, Io, TlsConfig};
 use tokio::runtime::{Builder, Runtime};
@@ -28,15 +31,20 @@ pub(crate) fn run(options: &Options, threads: Threads) {
         match options.work {
             Work::Publish => publish::each(options).await,
             Work::Multipublish => publish::many(options).await,
-            Work::Consume | Work::First => consume::run(options, threads).await,
+            Work::Consume => consume::run(options, threads).await,
+            Work::First => consume::first(options, threads).await,
             Work::Idle => consume::idle(options, threads).await,
             Work::RoundTrip => round_trip::run(options, threads).await,
+            Work::Latency => latency::run(options, threads).await,
+            Work::Pace => panic!("the socket loop does that"),
         }
     });
 }
 
 fn consumer(options: &Options, threads: Threads) -> ConsumerBuilder {
-    gnsq::Consumer::builder(crate::TOPIC, crate::CHANNEL)
+    let topics = options.topics();
+    gnsq::Consumer::builder(topics[0].as_str(), crate::CHANNEL)
+        .topics(topics[1..].iter().map(String::as_str))
         .nsqds(options.addresses.iter().copied())
         .connection(connection(options))
         .max_in_flight(options.max_in_flight)
@@ -58,3 +66,16 @@ fn connection(options: &Options) -> ConnectionConfig {
     }
     config
 }
+
+/// Waits until it is so.
+async fn until(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not so after {PATIENCE:?}");
+        tokio::time::sleep(SOON).await;
+    }
+}
+
+/// How long connecting and the like may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_millis(1);

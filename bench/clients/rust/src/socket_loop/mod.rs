@@ -1,6 +1,7 @@
 //! The least work that does the job: what no client can beat by much.
 
 mod consume;
+mod pace;
 mod publish;
 mod round_trip;
 
@@ -10,6 +11,7 @@ use std::net::{SocketAddr, TcpStream};
 use crate::clock::Clock;
 use crate::options::{Options, Work};
 pub(crate) use consume::IDLING;
+pub(crate) use publish::publish;
 pub(crate) use round_trip::WARM_UP;
 
 pub(crate) fn run(options: &Options) {
@@ -19,6 +21,8 @@ pub(crate) fn run(options: &Options) {
         Work::RoundTrip => round_trip::run(options),
         Work::Idle => consume::idle(options),
         Work::First => consume::first(options),
+        Work::Pace => pace::run(options),
+        Work::Latency => panic!("gnsq does that"),
     }
 }
 
@@ -38,23 +42,32 @@ fn subscribe(address: SocketAddr, topic: &str) -> TcpStream {
 }
 
 /// What was read and not looked at yet.
-struct Input {
+pub(crate) struct Input {
     buffer: Vec<u8>,
     filled: usize,
 }
 
 impl Input {
     /// `body`: how large one can be.
-    fn new(body: usize) -> Self {
+    pub(crate) fn new(body: usize) -> Self {
         Self { buffer: vec![0; 256 * 1024 + 2 * body], filled: 0 }
     }
 
     /// Reads once and hands each whole frame over; false at the end of the stream.
     fn read(&mut self, mut socket: &TcpStream, mut frame: impl FnMut(u32, &[u8])) -> std::io::Result<bool> {
-        match socket.read(&mut self.buffer[self.filled..])? {
-            0 => return Ok(false),
-            read => self.filled += read,
-        }
+        let read = socket.read(self.room())?;
+        self.take(read, &mut frame);
+        Ok(read > 0)
+    }
+
+    /// Where to read to.
+    pub(crate) fn room(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.filled..]
+    }
+
+    /// Hands each whole frame over, after so many bytes were read.
+    pub(crate) fn take(&mut self, read: usize, mut frame: impl FnMut(u32, &[u8])) {
+        self.filled += read;
         let mut at = 0;
         while let Some((kind, data, end)) = first_frame(&self.buffer[at..self.filled]) {
             frame(kind, data);
@@ -62,7 +75,6 @@ impl Input {
         }
         self.buffer.copy_within(at..self.filled, 0);
         self.filled -= at;
-        Ok(true)
     }
 }
 
@@ -74,17 +86,17 @@ fn first_frame(input: &[u8]) -> Option<(u32, &[u8], usize)> {
     Some((u32::from_be_bytes(*kind), data, 4 + size))
 }
 
-fn refused(data: &[u8]) -> ! {
+pub(crate) fn refused(data: &[u8]) -> ! {
     panic!("nsqd refuses: {}", String::from_utf8_lossy(data))
 }
 
-fn finish(answers: &mut Vec<u8>, message: &[u8]) {
+pub(crate) fn finish(answers: &mut Vec<u8>, message: &[u8]) {
     answers.extend_from_slice(b"FIN ");
     answers.extend_from_slice(&message[10..26]);
     answers.push(b'\n');
 }
 
-const RESPONSE: u32 = 0;
-const MESSAGE: u32 = 2;
+pub(crate) const RESPONSE: u32 = 0;
+pub(crate) const MESSAGE: u32 = 2;
 /// Of a message's data: what stands before the body.
-const HEAD: usize = 26;
+pub(crate) const HEAD: usize = 26;

@@ -26,7 +26,7 @@ pub(super) fn run(options: &Options) {
 }
 
 /// The bytes of a PUB.
-pub(super) fn publish(topic: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn publish(topic: &str, body: &[u8]) -> Vec<u8> {
     let mut command = format!("PUB {topic}\n").into_bytes();
     command.extend(size(body.len()));
     command.extend(body);

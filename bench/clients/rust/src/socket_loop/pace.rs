@@ -1,4 +1,4 @@
-//! Publishes so many messages a second, each with the time at which it was sent, by plain sockets.
+//! Publishes so many messages a second, each with the time at which it was sent.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -7,24 +7,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::publish::publish;
+use super::{Clock, Input, RESPONSE, connect, refused};
+use crate::TOPIC;
+use crate::clock::{TIME, machine_time};
 use crate::options::Options;
-use crate::usage::{Clock, machine_time};
-use crate::wire;
 
 /// To the nsqds in turn, for as long as the options say. What nsqd is too slow for is left out, and the count that was
 /// sent is printed.
-pub(crate) fn pace(options: &Options) {
-    let [topic] = &options.names()[..] else { return };
-    let mut sockets: Vec<_> = options.nsqd.iter().map(|address| wire::connect(*address)).collect();
+pub(super) fn run(options: &Options) {
+    let mut sockets: Vec<_> = options.addresses.iter().map(|address| connect(*address)).collect();
     let answered = Arc::new(AtomicU64::new(0));
     for socket in &sockets {
         let socket = socket.try_clone().expect("a socket can be shared");
         let answered = answered.clone();
-        thread::spawn(move || count_answers(socket, &answered));
+        thread::spawn(move || count_answers(&socket, &answered));
     }
     let mut outputs: Vec<Vec<u8>> = sockets.iter().map(|_| Vec::new()).collect();
-    let mut body = vec![b'x'; options.body.max(TIME)];
-    let clock = Clock::start();
+    let mut body = options.bodies[0].to_vec();
+    let clock = Clock::started();
     let began = Instant::now();
     let mut sent = 0_u64;
     let mut due = due_at(0, options.rate);
@@ -33,7 +34,7 @@ pub(crate) fn pace(options: &Options) {
         while due <= now && sent - answered.load(Ordering::Acquire) < OUTSTANDING {
             body[..TIME].copy_from_slice(&machine_time().to_ne_bytes());
             let index = usize::try_from(sent).unwrap_or(0) % outputs.len();
-            wire::put_pub(topic, &body, &mut outputs[index]);
+            outputs[index].extend(publish(TOPIC, &body));
             sent += 1;
             due = due_at(sent, options.rate);
         }
@@ -49,7 +50,8 @@ pub(crate) fn pace(options: &Options) {
         assert!(began.elapsed() < options.lasts + PATIENCE, "nsqd owes answers");
         thread::sleep(SHORT);
     }
-    println!("{{\"sent\": {sent}, {}}}", clock.stop());
+    clock.stop();
+    clock.report_more(&format!(r#""sent": {sent}"#));
 }
 
 /// When message number `number` is due, from the beginning on: somewhere within its part of the time, as nsqd would be in
@@ -63,15 +65,26 @@ fn due_at(number: u64, rate: u32) -> Duration {
     Duration::from_secs_f64((number as f64 + somewhere) / f64::from(rate))
 }
 
-fn count_answers(mut socket: TcpStream, answered: &AtomicU64) {
+fn count_answers(mut socket: &TcpStream, answered: &AtomicU64) {
+    let mut input = Input::new(0);
     loop {
-        wire::expect_ok(&mut socket, 1);
-        answered.fetch_add(1, Ordering::Release);
+        let mut heartbeat = false;
+        let goes_on = input.read(socket, |kind, data| match (kind, data) {
+            (RESPONSE, b"OK") => {
+                answered.fetch_add(1, Ordering::Release);
+            }
+            (RESPONSE, b"_heartbeat_") => heartbeat = true,
+            _ => refused(data),
+        });
+        if !goes_on.expect("nsqd answers") {
+            return;
+        }
+        if heartbeat {
+            socket.write_all(b"NOP\n").expect("nsqd reads");
+        }
     }
 }
 
-/// A body begins with its time.
-pub(crate) const TIME: usize = 8;
 /// How many messages may be unanswered.
 const OUTSTANDING: u64 = 1000;
 /// Shorter sleeps are longer.
