@@ -172,7 +172,8 @@ LAYERS = tuple(
             "deflate",
             "deflate 6",
             _estimates(0, 40_000, 0, 30_000, 40_000, 20_000),
-            _estimates(0, 60_000, 0, 40_000, 60_000, 30_000),
+            # tokio-nsq leaves what it answers in its deflate stream: it stands still once max_in_flight are received.
+            _estimates(0, 60_000, 0, 40_000, 0, 30_000),
         ),
     )
     for work in _both(name, title, (publish, consume), text=name != "tls")
