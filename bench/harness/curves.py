@@ -47,7 +47,7 @@ class EmbeddedServers(AbstractContextManager["EmbeddedServers"]):
             [str(places.rust_program()), "serve", str(count)], stdout=subprocess.PIPE, text=True, start_new_session=True
         )
         lines = self._running.stdout or ()
-        told = [line.split() for line, _ in zip(lines, range(2 * count))]
+        told = [line.split() for _, line in zip(range(2 * count), lines)]
         self.tcp = [words[-1] for words in told if words[0] == "TCP:"]
         if len(self.tcp) != count:
             self._end()
