@@ -23,8 +23,8 @@ CHANNEL = "bench"
 #: An MPUB that fills a channel has so many bytes at most, and so many messages.
 _BATCH_BYTES = 1024 * 1024
 _BATCH = 1000
-#: All messages stay in memory: the disk is not what is measured. nsqd takes the room for so many references for each topic
-#: and each channel when it is made, so that many topics share it.
+#: All messages stay in memory: the disk is not what is measured. nsqd takes the room for so many references for each
+#: topic and each channel when it is made, so that many topics share it.
 _MEM_QUEUE_SIZE = 20_000_000
 _PATIENCE = 30.0
 _MEMORY = "/dev/shm"  # noqa: S108
