@@ -39,8 +39,9 @@ pub(super) async fn run(options: &Options, threads: Threads) {
 pub(super) async fn idle(options: &Options, threads: Threads) {
     let consumer = || super::consumer(options, threads).build().expect("the options are right");
     let consumers: Vec<_> = (0..options.count).map(|_| consumer()).collect();
-    for consumer in &consumers {
-        while consumer.handle().connections().is_empty() {
+    let handles: Vec<_> = consumers.iter().map(|consumer| consumer.handle().clone()).collect();
+    for handle in handles {
+        while handle.connections().is_empty() {
             tokio::time::sleep(SOON).await;
         }
     }
