@@ -121,16 +121,17 @@ impl PublishLimits {
         self.check_all(batch.iter())
     }
 
-    fn check_all<B: AsRef<[u8]>>(&self, bodies: impl Iterator<Item = B>) -> Result<(), LimitError> {
-        let mut bodies = bodies.peekable();
-        if bodies.peek().is_none() {
+    fn check_all<'a>(&self, bodies: impl Iterator<Item = &'a [u8]>) -> Result<(), LimitError> {
+        let (mut count, mut bytes) = (0, 0);
+        for body in bodies {
+            self.check_message(body)?;
+            count += 1;
+            bytes += body.len();
+        }
+        if count == 0 {
             return Err(LimitError::NoMessages);
         }
-        let mut size = mpub_body_size(0, 0);
-        for body in bodies {
-            self.check_message(body.as_ref())?;
-            size += mpub_body_size(1, body.as_ref().len()) - mpub_body_size(0, 0);
-        }
+        let size = mpub_body_size(count, bytes);
         if size > self.max_body_size {
             return Err(LimitError::BodyTooLarge { size, limit: self.max_body_size });
         }

@@ -1,12 +1,17 @@
 //! The time as one number.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// A time in nanoseconds since the process first asked. It fits into an atomic, and two are compared at once, where an
 /// [`Instant`] has to be taken apart: that shows where it is done for each message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
+
+/// The moment of what may not have happened yet, for all threads to see.
+#[derive(Debug, Default)]
+pub(crate) struct Mark(AtomicU64);
 
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -30,7 +35,6 @@ impl Moment {
     }
 
     /// How long this is after `earlier`.
-    #[cfg(feature = "metrics")]
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -38,6 +42,23 @@ impl Moment {
     fn after(epoch: Instant, instant: Instant) -> Self {
         let since = instant.saturating_duration_since(epoch);
         Self(since.as_secs().saturating_mul(NANOS_PER_SECOND).saturating_add(since.subsec_nanos().into()))
+    }
+}
+
+impl Mark {
+    pub(crate) fn set(&self, moment: Moment) {
+        self.0.store(moment.0.max(1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn clear(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> Option<Moment> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(Moment(nanos)),
+        }
     }
 }
 

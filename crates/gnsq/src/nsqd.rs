@@ -11,7 +11,7 @@ use gnsq_proto::{AuthResponse, ChannelName, IdentifyResponse, MessageId, Secret,
 use crate::address::Address;
 use crate::budget::Budget;
 use crate::config::ConnectionConfig;
-use crate::connection::{ConnectionStats, Failure, Handle, Observer, Op, Publish};
+use crate::connection::{Answer, ConnectionStats, Failure, Handle, Observer, Op, Publish};
 use crate::error::{Error, Result};
 use crate::events::Signals;
 use crate::message::Message;
@@ -192,7 +192,7 @@ impl NsqdTcpClient {
     ///
     /// [`Error::State`] without a subscription; the connection's end.
     pub fn finish(&self, id: MessageId) -> Result<()> {
-        self.command("FIN", Op::Finish(id))?;
+        self.command("FIN", Op::Answer(Answer::Finish(id)))?;
         self.connection.tell_finished(id);
         Ok(())
     }
@@ -203,7 +203,7 @@ impl NsqdTcpClient {
     ///
     /// As [`finish`](Self::finish).
     pub fn requeue(&self, id: MessageId, delay: Duration) -> Result<()> {
-        self.command("REQ", Op::Requeue(id, delay))?;
+        self.command("REQ", Op::Answer(Answer::Requeue(id, delay)))?;
         self.connection.tell_requeued(id, delay, true);
         Ok(())
     }
@@ -214,7 +214,7 @@ impl NsqdTcpClient {
     ///
     /// As [`finish`](Self::finish).
     pub fn touch(&self, id: MessageId) -> Result<()> {
-        self.command("TOUCH", Op::Touch(id))
+        self.command("TOUCH", Op::Answer(Answer::Touch(id)))
     }
 
     /// Does nothing, on the wire.

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
@@ -19,9 +18,6 @@ pub(crate) struct Queue {
     inner: Mutex<Inner>,
     /// Tells one who waits. Who takes a message and finds more tells the next: as many run as there is work for.
     filled: Arc<Notify>,
-    /// How many stand in line. Who enters it looks once more at the messages, so that one who looks at this number with
-    /// `inner` locked has either seen him or left the message to him.
-    in_line: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
@@ -33,13 +29,7 @@ struct Inner {
 /// A place in the line before a [`Queue`], taken by waiting. Who drops it leaves the line; a message that it was told
 /// of goes to the next.
 #[derive(Debug, Default)]
-pub(crate) struct Place(Option<Standing>);
-
-#[derive(Debug)]
-struct Standing {
-    told: Pin<Box<OwnedNotified>>,
-    in_line: Arc<AtomicUsize>,
-}
+pub(crate) struct Place(Option<Pin<Box<OwnedNotified>>>);
 
 impl Queue {
     /// Takes in a batch. In a closed queue the messages are dropped, which requeues them. Returns how many were.
@@ -68,7 +58,7 @@ impl Queue {
             let waits = place.poll(cx);
             let mut inner = self.lock();
             if let Some(message) = inner.messages.pop_front() {
-                let more = self.tells_next(&inner);
+                let more = !inner.messages.is_empty();
                 drop(inner);
                 // Whoever stays in line while busy would be told in place of one who is free.
                 place.leave();
@@ -84,7 +74,7 @@ impl Queue {
             if waits {
                 return Poll::Pending;
             }
-            place.enter(self);
+            place.enter(&self.filled);
         }
     }
 
@@ -93,7 +83,7 @@ impl Queue {
         let mut inner = self.lock();
         let count = inner.messages.iter().take(limit).take_while(|message| wanted(message)).count();
         into.extend(inner.messages.drain(..count));
-        let more = self.tells_next(&inner);
+        let more = !inner.messages.is_empty();
         drop(inner);
         if more {
             self.filled.notify_one();
@@ -121,11 +111,6 @@ impl Queue {
         self.lock().messages.len()
     }
 
-    /// Whether there is more, and somebody who may wait for it.
-    fn tells_next(&self, inner: &Inner) -> bool {
-        !inner.messages.is_empty() && self.in_line.load(Ordering::Relaxed) > 0
-    }
-
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -136,24 +121,16 @@ impl Place {
         self.0 = None;
     }
 
-    fn enter(&mut self, queue: &Queue) {
-        queue.in_line.fetch_add(1, Ordering::Relaxed);
-        let told = Box::pin(queue.filled.clone().notified_owned());
-        self.0 = Some(Standing { told, in_line: queue.in_line.clone() });
+    fn enter(&mut self, filled: &Arc<Notify>) {
+        self.0 = Some(Box::pin(filled.clone().notified_owned()));
     }
 
     /// Whether it is in line and was not told of a message yet.
     fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        let waits = self.0.as_mut().is_some_and(|standing| standing.told.as_mut().poll(cx).is_pending());
+        let waits = self.0.as_mut().is_some_and(|told| told.as_mut().poll(cx).is_pending());
         if !waits {
             self.leave();
         }
         waits
-    }
-}
-
-impl Drop for Standing {
-    fn drop(&mut self) {
-        self.in_line.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{put_bodies, put_sized, wire_size};
 use crate::limits::{LimitError, PublishLimits, mpub_body_size};
@@ -33,7 +33,7 @@ enum Kind {
 /// packer.push(b"first")?;
 /// packer.push(b"second")?;
 /// let batch = packer.finish()?;
-/// assert!(batch.iter().eq(["first", "second"]));
+/// assert!(batch.iter().eq([&b"first"[..], b"second"]));
 /// # Ok::<(), gnsq_proto::LimitError>(())
 /// ```
 #[derive(Debug)]
@@ -68,18 +68,27 @@ impl Batch {
         }
     }
 
-    /// Its messages, none of them copied.
-    pub fn iter(&self) -> impl Iterator<Item = Bytes> + '_ {
+    /// Its messages, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let (apart, mut packed) = match &self.0 {
-            Kind::Apart(bodies) => (&bodies[..], Bytes::new()),
-            Kind::Packed { body, .. } => (&[][..], body.slice(PER_BODY..)),
+            Kind::Apart(bodies) => (&bodies[..], &[][..]),
+            Kind::Packed { body, .. } => (&[][..], &body[PER_BODY..]),
         };
         let packed = std::iter::from_fn(move || {
-            let len = u32::from_be_bytes(*packed.first_chunk()?) as usize;
-            packed.advance(PER_MESSAGE);
-            Some(packed.split_to(len))
+            let (len, rest) = packed.split_first_chunk()?;
+            let (message, rest) = rest.split_at(u32::from_be_bytes(*len) as usize);
+            packed = rest;
+            Some(message)
         });
-        apart.iter().cloned().chain(packed)
+        apart.iter().map(AsRef::as_ref).chain(packed)
+    }
+
+    /// Its messages, to be kept: none of them is copied.
+    pub fn to_vec(&self) -> Vec<Bytes> {
+        match &self.0 {
+            Kind::Apart(bodies) => bodies.to_vec(),
+            Kind::Packed { body, .. } => self.iter().map(|message| body.slice_ref(message)).collect(),
+        }
     }
 
     pub(super) fn encode(&self, out: &mut Outgoing) {
@@ -164,7 +173,7 @@ impl Eq for Batch {}
 
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
+        f.debug_list().entries(self.to_vec()).finish()
     }
 }
 
@@ -179,6 +188,8 @@ const RESERVE_AT_MOST: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use bytes::Buf;
+
     use super::*;
     use crate::{Command, TopicName};
 
@@ -202,7 +213,10 @@ mod tests {
         let packed = packed(&[b"a", b"bcd"]).unwrap();
         let apart: Batch = [Bytes::from_static(b"a"), Bytes::from_static(b"bcd")].into();
         assert_eq!(packed, apart);
-        assert_eq!(format!("{packed:?}"), format!("{apart:?}"));
+        for batch in [&packed, &apart] {
+            assert_eq!(format!("{batch:?}"), r#"[b"a", b"bcd"]"#);
+            assert_eq!(batch.to_vec(), ["a", "bcd"]);
+        }
         assert_eq!((packed.len(), packed.size()), (2, 16));
         assert_eq!((apart.len(), apart.size()), (2, 16));
         assert_eq!(wire(packed), wire(apart));
@@ -224,6 +238,6 @@ mod tests {
         packer.push(b"a").unwrap();
         assert!(packer.push(b"123456").is_err());
         packer.push(b"b").unwrap();
-        assert!(packer.finish().unwrap().iter().eq(["a", "b"]));
+        assert!(packer.finish().unwrap().iter().eq([b"a", b"b"]));
     }
 }

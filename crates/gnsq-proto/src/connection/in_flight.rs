@@ -13,8 +13,6 @@ pub(super) struct InFlight {
     max_msg_timeout: Duration,
     /// No message expires before this. Kept as a bound, so that neither arrival nor answer has to search.
     earliest: Option<Instant>,
-    /// When messages came last, and their times: those that are read together have the same.
-    latest: Option<(Instant, Times)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -26,13 +24,12 @@ struct Times {
 
 impl InFlight {
     pub(super) fn new(msg_timeout: Duration, max_msg_timeout: Duration) -> Self {
-        Self { messages: FxHashMap::default(), msg_timeout, max_msg_timeout, earliest: None, latest: None }
+        Self { messages: FxHashMap::default(), msg_timeout, max_msg_timeout, earliest: None }
     }
 
     pub(super) fn set_timeouts(&mut self, msg_timeout: Duration, max_msg_timeout: Duration) {
         self.msg_timeout = msg_timeout;
         self.max_msg_timeout = max_msg_timeout;
-        self.latest = None;
     }
 
     pub(super) fn len(&self) -> usize {
@@ -45,11 +42,7 @@ impl InFlight {
 
     /// A message has arrived; returns when it will be given to someone else.
     pub(super) fn insert(&mut self, id: MessageId, now: Instant) -> Instant {
-        let times = match self.latest {
-            Some((came, times)) if came == now => times,
-            _ => Times { deadline: now + self.msg_timeout, cap: now + self.max_msg_timeout },
-        };
-        self.latest = Some((now, times));
+        let times = Times { deadline: now + self.msg_timeout, cap: now + self.max_msg_timeout };
         self.messages.insert(id, times);
         if self.earliest.is_none() {
             self.earliest = Some(times.deadline);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use gnsq_proto::{ErrorCode, MessageId, ServerError};
 
-use super::op::{Failure, Op, Reply};
+use super::op::{Answer, Failure, Reply};
 use crate::error::Error;
 
 /// Who wants to know whether a FIN, REQ or TOUCH was carried out.
@@ -38,14 +38,12 @@ impl Confirmations {
     /// The message that there can't be: nsqd's ids are hexadecimal digits.
     pub(super) const BARRIER: MessageId = MessageId(*b"--gnsq-confirm--");
 
-    /// `op`, which is a FIN, REQ or TOUCH, was written.
-    pub(super) fn ask(&mut self, op: &Op, reply: Reply, deadline: Instant) {
-        let (id, refusal) = match op {
-            Op::Finish(id) => (*id, ErrorCode::FinFailed),
-            Op::Requeue(id, _) => (*id, ErrorCode::ReqFailed),
-            Op::Touch(id) => (*id, ErrorCode::TouchFailed),
-            // Nothing else is asked for.
-            _ => return,
+    /// `answer` was written.
+    pub(super) fn ask(&mut self, answer: Answer, reply: Reply, deadline: Instant) {
+        let (id, refusal) = match answer {
+            Answer::Finish(id) => (id, ErrorCode::FinFailed),
+            Answer::Requeue(id, _) => (id, ErrorCode::ReqFailed),
+            Answer::Touch(id) => (id, ErrorCode::TouchFailed),
         };
         self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
         self.fresh.push(Pending { id, refusal, reply: Some(reply), deadline });

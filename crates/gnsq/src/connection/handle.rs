@@ -1,6 +1,6 @@
 //! A connection as its users hold it.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,14 @@ use tokio::sync::{Notify, oneshot};
 
 use super::load::Load;
 use super::observer::Observer;
-use super::op::{Ask, Confirm, Failure, Op, Reply};
+use super::op::{Answer, Ask, Confirm, Failure, Op, Reply};
 use super::op_list::OpList;
 use super::seat::Seat;
 use super::stats::Counts;
 use crate::address::Address;
 use crate::config::ConnectionConfig;
 use crate::error::{Error, Result};
+use crate::moment::{Mark, Moment};
 use crate::telemetry::ConnectionMeter;
 
 /// A connection to one nsqd. Clones are the same connection; what they ask for is done by the driver's task.
@@ -36,8 +37,7 @@ pub(super) struct Shared {
     ops: Mutex<Ops>,
     load: Load,
     counts: Counts,
-    /// The zero of `last_message` and the like.
-    epoch: Instant,
+    begun: Instant,
     pub(super) identified: OnceLock<IdentifyResponse>,
     pub(super) subscribed: OnceLock<(TopicName, ChannelName)>,
     pub(super) in_flight: AtomicU32,
@@ -46,11 +46,10 @@ pub(super) struct Shared {
     pub(super) share: AtomicU32,
     /// Whether the share kept it from taking more.
     pub(super) hungry: AtomicBool,
-    /// Nanoseconds from `epoch` to the last message; 0 before the first.
-    last_message: AtomicU64,
-    /// The most that was in flight lately, and when, in these nanoseconds.
+    last_message: Mark,
+    /// The most that was in flight lately, and when.
     most_in_flight: AtomicU32,
-    most_at: AtomicU64,
+    most_at: Mark,
     /// Whether somebody waits for `in_flight` to become 0.
     pub(super) draining: AtomicBool,
     pub(super) drained: Notify,
@@ -81,16 +80,16 @@ impl Handle {
             ops: Mutex::default(),
             load: Load::default(),
             counts: Counts::default(),
-            epoch: Instant::now(),
+            begun: Instant::now(),
             identified: OnceLock::new(),
             subscribed: OnceLock::new(),
             in_flight: AtomicU32::new(0),
             ready: AtomicU32::new(0),
             share: AtomicU32::new(0),
             hungry: AtomicBool::new(false),
-            last_message: AtomicU64::new(0),
+            last_message: Mark::default(),
             most_in_flight: AtomicU32::new(0),
-            most_at: AtomicU64::new(0),
+            most_at: Mark::default(),
             draining: AtomicBool::new(false),
             drained: Notify::new(),
             end: OnceLock::new(),
@@ -147,7 +146,7 @@ impl Handle {
     }
 
     pub(super) fn age(&self) -> Duration {
-        self.0.epoch.elapsed()
+        self.0.begun.elapsed()
     }
 
     /// How busy it is with publishes.
@@ -164,7 +163,7 @@ impl Handle {
         Facts {
             in_flight: self.in_flight(),
             most_in_flight: self.0.most_in_flight.load(Ordering::Relaxed),
-            most_at: self.instant_at(&self.0.most_at),
+            most_at: self.0.most_at.get().map(Moment::instant),
             last_message: self.last_message(),
             hungry: self.0.hungry.swap(false, Ordering::Relaxed),
         }
@@ -181,28 +180,15 @@ impl Handle {
     }
 
     pub(crate) fn last_message(&self) -> Option<Instant> {
-        self.instant_at(&self.0.last_message)
-    }
-
-    fn instant_at(&self, cell: &AtomicU64) -> Option<Instant> {
-        match cell.load(Ordering::Relaxed) {
-            0 => None,
-            nanos => Some(self.0.epoch + Duration::from_nanos(nanos)),
-        }
-    }
-
-    /// Nanoseconds since this connection's epoch.
-    pub(crate) fn nanos(&self, instant: Instant) -> u64 {
-        u64::try_from(instant.saturating_duration_since(self.0.epoch).as_nanos()).unwrap_or(u64::MAX)
+        self.0.last_message.get().map(Moment::instant)
     }
 
     /// A message came now; the window says how many there were at most lately.
     pub(super) fn set_last_message(&self, now: Instant, facts: Facts) {
-        let nanos = self.nanos(now).max(1);
-        self.0.last_message.store(nanos, Ordering::Relaxed);
+        self.0.last_message.set(now.into());
         if facts.most_at == Some(now) {
             self.0.most_in_flight.store(facts.most_in_flight, Ordering::Relaxed);
-            self.0.most_at.store(nanos, Ordering::Relaxed);
+            self.0.most_at.set(now.into());
         }
     }
 
@@ -299,17 +285,17 @@ impl Handle {
         })
     }
 
-    /// Sends `op`, a FIN, REQ or TOUCH, at the call; the future waits until nsqd has carried it out.
+    /// Sends `answer` at the call; the future waits until nsqd has carried it out.
     ///
     /// # Errors
     ///
     /// When it can't be sent: the connection's end.
-    pub(crate) fn confirm(&self, op: Op) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
-        let (reply, answer) = Reply::new();
+    pub(crate) fn confirm(&self, answer: Answer) -> Result<impl Future<Output = Result<()>> + Send + use<>> {
+        let (reply, result) = Reply::new();
         let timeout = self.0.config.answer_timeout;
-        self.send(Op::Confirm(Box::new(Confirm { op, reply, deadline: Instant::now() + timeout })))?;
-        let answer = self.answer(answer, timeout);
-        Ok(async move { answer.await.map(drop) })
+        self.send(Op::Confirm(Box::new(Confirm { answer, reply, deadline: Instant::now() + timeout })))?;
+        let result = self.answer(result, timeout);
+        Ok(async move { result.await.map(drop) })
     }
 
     /// Asks at the call; the future waits for the answer.

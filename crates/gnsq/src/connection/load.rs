@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use crate::moment::{Mark, Moment};
+
 /// Counted where it happens and read where a publish looks for a connection: figures to compare, not to rely on.
 #[derive(Debug, Default)]
 pub(crate) struct Load {
@@ -13,8 +15,8 @@ pub(crate) struct Load {
     answered: AtomicU64,
     /// Messages whose publish was confirmed.
     confirmed: AtomicU64,
-    /// Nanoseconds of the connection's epoch: since when an answer is due and none comes. 0: none is due.
-    due_since: AtomicU64,
+    /// Since when an answer is due and none comes.
+    due_since: Mark,
 }
 
 impl Load {
@@ -52,18 +54,18 @@ impl Load {
     }
 
     /// An answer is due; the time counts from the first such call after an answer.
-    pub(super) fn await_answer(&self, nanos: u64) {
-        if self.due_since() == 0 {
-            self.due_since.store(nanos.max(1), Ordering::Relaxed);
+    pub(super) fn await_answer(&self, now: Moment) {
+        if self.due_since().is_none() {
+            self.due_since.set(now);
         }
     }
 
     /// An answer came; `more`: others are due.
-    pub(super) fn answered(&self, nanos: u64, more: bool) {
-        self.due_since.store(if more { nanos.max(1) } else { 0 }, Ordering::Relaxed);
+    pub(super) fn answered(&self, now: Moment, more: bool) {
+        if more { self.due_since.set(now) } else { self.due_since.clear() }
     }
 
-    pub(crate) fn due_since(&self) -> u64 {
-        self.due_since.load(Ordering::Relaxed)
+    pub(crate) fn due_since(&self) -> Option<Moment> {
+        self.due_since.get()
     }
 }

@@ -24,7 +24,7 @@ pub use self::dialer::Dialer;
 use self::driver::Driver;
 pub(crate) use self::handle::Handle;
 pub(crate) use self::observer::Observer;
-pub(crate) use self::op::{Ask, Failure, Op};
+pub(crate) use self::op::{Answer, Ask, Failure, Op};
 pub(crate) use self::publish::{Publish, Undone};
 pub use self::stats::ConnectionStats;
 use self::stream::Stream;

@@ -13,14 +13,11 @@ use crate::error::Error;
 /// One request to the driver.
 #[derive(Debug)]
 pub(crate) enum Op {
-    Finish(MessageId),
-    Requeue(MessageId, Duration),
+    Answer(Answer),
     /// Requeue it, unless it was answered otherwise.
     GiveBack(MessageId),
-    Touch(MessageId),
     /// TOUCH, unless the message was answered meanwhile.
     KeepAlive(MessageId),
-    /// FIN, REQ or TOUCH, with an answer.
     Confirm(Box<Confirm>),
     Publish(Publish),
     Ask(Box<Ask>, Reply, Instant),
@@ -41,10 +38,18 @@ pub(crate) enum Op {
     Close,
 }
 
-/// A FIN, REQ or TOUCH of which somebody wants to know whether it was carried out.
+/// What is to become of a message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Answer {
+    Finish(MessageId),
+    Requeue(MessageId, Duration),
+    Touch(MessageId),
+}
+
+/// An answer of which somebody wants to know whether nsqd has carried it out.
 #[derive(Debug)]
 pub(crate) struct Confirm {
-    pub(crate) op: Op,
+    pub(crate) answer: Answer,
     pub(crate) reply: Reply,
     pub(crate) deadline: Instant,
 }

@@ -2,7 +2,7 @@
 
 use gnsq_proto::MessageId;
 
-use super::op::Op;
+use super::op::{Answer, Op};
 
 /// Ops in the order in which they were asked for. Finishes, of which a busy consumer has one a message, are kept apart
 /// from the rest, since they need a fraction of the room.
@@ -26,7 +26,7 @@ impl OpList {
 
     pub(super) fn push(&mut self, op: Op) {
         match op {
-            Op::Finish(id) => self.finish(id),
+            Op::Answer(Answer::Finish(id)) => self.finish(id),
             op => self.others.push((self.finishes.len(), op)),
         }
     }
@@ -80,17 +80,17 @@ mod tests {
         let mut list = OpList::default();
         assert!(list.is_empty());
         for _ in 0..2 {
-            list.push(Op::Touch(id(0)));
+            list.push(Op::Answer(Answer::Touch(id(0))));
             list.push(Op::Nop);
             list.finish(id(1));
             list.finish_all(&[id(2), id(3)]);
-            list.push(Op::Touch(id(4)));
-            list.push(Op::Finish(id(5)));
+            list.push(Op::Answer(Answer::Touch(id(4))));
+            list.push(Op::Answer(Answer::Finish(id(5))));
             assert!(!list.is_empty());
             let mut order = Vec::new();
             list.drain(|asked| match asked {
                 Asked::Finish(ids) => order.extend(ids.iter().map(|id| ('f', id.0[0]))),
-                Asked::Other(Op::Touch(id)) => order.push(('t', id.0[0])),
+                Asked::Other(Op::Answer(Answer::Touch(id))) => order.push(('t', id.0[0])),
                 Asked::Other(_) => order.push(('-', 0)),
             });
             assert_eq!(order, [('t', 0), ('-', 0), ('f', 1), ('f', 2), ('f', 3), ('t', 4), ('f', 5)]);

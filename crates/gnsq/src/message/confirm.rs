@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Message;
-use crate::connection::Op;
+use crate::connection::Answer;
 use crate::error::{Error, Result};
 use crate::moment::Moment;
 
@@ -33,7 +33,7 @@ impl Message {
     /// the [answer timeout](crate::ConnectionConfig::answer_timeout).
     pub async fn finish_confirmed(self) -> Result<()> {
         self.begin_finish()?;
-        let confirmed = self.connection.confirm(Op::Finish(self.id()))?;
+        let confirmed = self.connection.confirm(Answer::Finish(self.id()))?;
         self.connection.tell_finished(self.id());
         drop(self);
         confirmed.await
@@ -48,7 +48,7 @@ impl Message {
     /// As [`finish_confirmed`](Self::finish_confirmed).
     pub async fn requeue_confirmed(self, delay: Duration) -> Result<()> {
         self.begin_answer()?;
-        let confirmed = self.connection.confirm(Op::Requeue(self.id(), delay))?;
+        let confirmed = self.connection.confirm(Answer::Requeue(self.id(), delay))?;
         self.connection.tell_requeued(self.id(), delay, true);
         drop(self);
         confirmed.await
@@ -65,7 +65,7 @@ impl Message {
         if self.expired_at(now) {
             return Err(Error::Expired { id: self.id() });
         }
-        let confirmed = self.connection.confirm(Op::Touch(self.id()))?;
+        let confirmed = self.connection.confirm(Answer::Touch(self.id()))?;
         self.connection.tell_touched(self.id());
         self.life().extend(&self.connection, now);
         let result = confirmed.await;

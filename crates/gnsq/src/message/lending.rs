@@ -1,7 +1,7 @@
 //! How a message comes into a handler's hands, and is answered by who called the handler.
 
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::Ordering;
 
 use gnsq_proto::MessageId;
 
@@ -26,13 +26,11 @@ impl Lender {
     pub(crate) fn lend(&mut self, message: &mut Message) -> Loan<'_> {
         match &message.life {
             Life::Own(own) => {
+                let life = Lifetime::new(own.times(), false);
                 // Usually the handler has dropped the last message, and the memory can be used again.
-                if Arc::strong_count(&self.life) == 1 && Arc::weak_count(&self.life) == 0 {
-                    // What others have done with it, they have done before they dropped it.
-                    fence(Ordering::Acquire);
-                    self.life.become_fresh(own.times());
-                } else {
-                    self.life = Arc::new(Lifetime::new(own.times(), false));
+                match Arc::get_mut(&mut self.life) {
+                    Some(unused) => *unused = life,
+                    None => self.life = Arc::new(life),
                 }
                 message.life = Life::Shared(self.life.clone());
             }

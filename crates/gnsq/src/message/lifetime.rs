@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use gnsq_proto::MessageId;
 
-use crate::connection::{Handle, Op};
+use crate::connection::{Answer, Handle, Op};
 use crate::error::{Error, Result};
 use crate::moment::Moment;
 
@@ -17,8 +17,8 @@ pub(crate) struct Lifetime {
     pub(super) detached: AtomicBool,
     /// When nsqd gives it to someone else: a [`Moment`].
     deadline: AtomicU64,
-    /// Touches move the deadline no further. It changes only between one message and the next.
-    cap: AtomicU64,
+    /// Touches move the deadline no further.
+    cap: Moment,
 }
 
 /// The times of messages that were received together.
@@ -45,25 +45,16 @@ impl Times {
 impl Lifetime {
     /// Of a message that nobody has answered. `detached`: its fate is in the user's hands.
     pub(super) fn new(times: Times, detached: bool) -> Self {
-        let life = Self { detached: AtomicBool::new(detached), ..Self::default() };
-        life.begin(times);
-        life
-    }
-
-    /// Becomes another message's, that of a handler's caller.
-    pub(super) fn become_fresh(&self, times: Times) {
-        self.answered.store(false, Ordering::Relaxed);
-        self.detached.store(false, Ordering::Relaxed);
-        self.begin(times);
-    }
-
-    fn begin(&self, Times { deadline, cap }: Times) {
-        self.deadline.store(deadline.nanos(), Ordering::Relaxed);
-        self.cap.store(cap.nanos(), Ordering::Relaxed);
+        Self {
+            answered: AtomicBool::new(false),
+            detached: AtomicBool::new(detached),
+            deadline: AtomicU64::new(times.deadline.nanos()),
+            cap: times.cap,
+        }
     }
 
     pub(super) fn times(&self) -> Times {
-        Times { deadline: self.deadline(), cap: self.cap() }
+        Times { deadline: self.deadline(), cap: self.cap }
     }
 
     pub(super) fn deadline(&self) -> Moment {
@@ -71,7 +62,7 @@ impl Lifetime {
     }
 
     pub(super) fn cap(&self) -> Moment {
-        Moment::from_nanos(self.cap.load(Ordering::Relaxed))
+        self.cap
     }
 
     pub(super) fn is_over(&self, now: impl Into<Moment>) -> bool {
@@ -86,7 +77,7 @@ impl Lifetime {
     /// nsqd has been told of a touch: the message timeout again from now.
     pub(super) fn extend(&self, connection: &Handle, now: Instant) {
         let (timeout, _) = connection.msg_timeouts();
-        self.deadline.fetch_max(Moment::from(now + timeout).min(self.cap()).nanos(), Ordering::Relaxed);
+        self.deadline.fetch_max(Moment::from(now + timeout).min(self.cap).nanos(), Ordering::Relaxed);
     }
 
     /// nsqd says that it is someone else's.
@@ -107,7 +98,7 @@ impl Lifetime {
                 connection.tell_finished(id);
             }
             Verdict::Requeue { delay, backoff } if !late => {
-                connection.send(Op::Requeue(id, delay))?;
+                connection.send(Op::Answer(Answer::Requeue(id, delay)))?;
                 connection.tell_requeued(id, delay, backoff);
             }
             Verdict::Requeue { .. } => {}

@@ -25,7 +25,7 @@ pub(crate) use self::touching::Pulse;
 pub(crate) use self::weight::Load;
 use self::weight::Weight;
 use crate::address::Address;
-use crate::connection::{Handle, Op};
+use crate::connection::{Answer, Handle, Op};
 use crate::error::{Error, Result};
 use crate::moment::Moment;
 
@@ -162,7 +162,7 @@ impl Message {
         if self.expired_at(now) {
             return Err(Error::Expired { id: self.id() });
         }
-        self.connection.send(Op::Touch(self.id()))?;
+        self.connection.send(Op::Answer(Answer::Touch(self.id())))?;
         self.connection.tell_touched(self.id());
         self.life().extend(&self.connection, now);
         Ok(())
@@ -188,7 +188,7 @@ impl Message {
 
     fn requeue_with(self, delay: Duration, backoff: bool) -> Result<()> {
         self.begin_answer()?;
-        self.connection.send(Op::Requeue(self.id(), delay))?;
+        self.connection.send(Op::Answer(Answer::Requeue(self.id(), delay)))?;
         self.connection.tell_requeued(self.id(), delay, backoff);
         Ok(())
     }

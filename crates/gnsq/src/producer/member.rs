@@ -12,6 +12,7 @@ use super::routing::stable_hash;
 use crate::address::Address;
 use crate::connection::Handle;
 use crate::error::Error;
+use crate::moment::Moment;
 
 /// An nsqd, its connection, and how well it does.
 #[derive(Debug)]
@@ -132,7 +133,7 @@ impl Member {
         self.stalled = false;
         // The driver has told everyone by now, and left the count as it was.
         let load = connection.load();
-        let had_publishes = load.publishes() > 0 || load.due_since() > 0;
+        let had_publishes = load.publishes() > 0 || load.due_since().is_some();
         if !is_its_fault(cause) {
             self.breaker.on_no_verdict(now);
         } else if (had_publishes || self.breaker.state() == BreakerState::HalfOpen)
@@ -163,9 +164,9 @@ impl Member {
     fn look(&mut self, stall_timeout: Option<Duration>, now: Instant, notices: &mut Vec<Notice>) {
         let Some(connection) = &self.connection else { return };
         let (answered, since) = (connection.load().publishes_answered(), connection.load().due_since());
-        let waits = connection.nanos(now).saturating_sub(since);
         self.count_successes(answered, notices);
-        let stalled = since > 0 && stall_timeout.is_some_and(|timeout| u128::from(waits) > timeout.as_nanos());
+        let waits = since.map(|since| Moment::from(now).since(since));
+        let stalled = waits.zip(stall_timeout).is_some_and(|(waits, timeout)| waits > timeout);
         if stalled != self.stalled {
             self.stalled = stalled;
             notices.push(self.notice(if stalled { News::Stalled } else { News::Answers }));

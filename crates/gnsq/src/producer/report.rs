@@ -38,7 +38,7 @@ impl Undelivered {
         let (topic, bodies, delay) = match command {
             Command::Pub { topic, body } => (topic, vec![body], None),
             Command::Dpub { topic, delay_ms, body } => (topic, vec![body], Some(Duration::from_millis(delay_ms))),
-            Command::Mpub { topic, bodies } => (topic, bodies.iter().collect(), None),
+            Command::Mpub { topic, bodies } => (topic, bodies.to_vec(), None),
             _ => return None,
         };
         Some(Self { topic, bodies, delay, error })

@@ -10,7 +10,7 @@ use gnsq_proto::connection::StateError;
 use super::waiter::Waiter;
 use super::{Driver, count};
 use crate::connection::confirmations::Confirmations;
-use crate::connection::op::{Ask, Confirm, Failure, Op, Reply};
+use crate::connection::op::{Answer, Ask, Confirm, Failure, Op, Reply};
 use crate::connection::op_list::Asked;
 
 impl Driver {
@@ -60,14 +60,14 @@ impl Driver {
 
     fn do_op(&mut self, op: Op, now: Instant) {
         let result = match op {
-            Op::Finish(_) | Op::Requeue(..) | Op::Touch(_) => self.answer(&op, now),
+            Op::Answer(answer) => self.answer(answer, now),
             Op::GiveBack(id) => self.protocol.give_back(id).map(|given| self.tally.requeued += u64::from(given)),
-            Op::KeepAlive(id) if self.protocol.is_in_flight(id) => self.answer(&Op::Touch(id), now),
+            Op::KeepAlive(id) if self.protocol.is_in_flight(id) => self.answer(Answer::Touch(id), now),
             Op::KeepAlive(_) => Ok(()),
             Op::Confirm(confirm) => {
-                let Confirm { op, reply, deadline } = *confirm;
-                match self.answer(&op, now) {
-                    Ok(()) => self.confirmations.ask(&op, reply, deadline),
+                let Confirm { answer, reply, deadline } = *confirm;
+                match self.answer(answer, now) {
+                    Ok(()) => self.confirmations.ask(answer, reply, deadline),
                     Err(error) => reply.fail(Failure::State(error)),
                 }
                 Ok(())
@@ -125,15 +125,13 @@ impl Driver {
     }
 
     /// Tells nsqd what is to become of a message.
-    fn answer(&mut self, op: &Op, now: Instant) -> Result<(), StateError> {
-        match op {
-            Op::Finish(id) => self.protocol.finish(*id).map(|_| self.tally.finished += 1),
-            Op::Requeue(id, delay) => {
-                self.protocol.requeue(*id, (*delay).min(LONGEST_DELAY)).map(|_| self.tally.requeued += 1)
+    fn answer(&mut self, answer: Answer, now: Instant) -> Result<(), StateError> {
+        match answer {
+            Answer::Finish(id) => self.protocol.finish(id).map(|_| self.tally.finished += 1),
+            Answer::Requeue(id, delay) => {
+                self.protocol.requeue(id, delay.min(LONGEST_DELAY)).map(|_| self.tally.requeued += 1)
             }
-            Op::Touch(id) => self.protocol.touch(*id, now).map(drop),
-            // Nothing else is an answer.
-            _ => Ok(()),
+            Answer::Touch(id) => self.protocol.touch(id, now).map(drop),
         }
     }
 

@@ -47,7 +47,7 @@ impl Driver {
     /// nsqd has answered; `waiter` is what waited.
     pub(super) fn answered(&mut self, waiter: &Waiter, now: Instant) {
         let load = self.handle.load();
-        load.answered(self.handle.nanos(now), self.protocol.outstanding() > 0);
+        load.answered(now.into(), self.protocol.outstanding() > 0);
         if !matches!(waiter, Waiter::Ask(_)) {
             load.remove_publishes(count(waiter.len()));
             load.add_answered(waiter.messages() as u64);
@@ -93,7 +93,7 @@ impl Driver {
 
     fn send_publishes(&mut self, waiter: Waiter, now: Instant) {
         match self.protocol.publish_held(waiter, Waiter::encode) {
-            Ok(()) => self.handle.load().await_answer(self.handle.nanos(now)),
+            Ok(()) => self.handle.load().await_answer(now.into()),
             Err(rejected) => self.reject(rejected.waiter, rejected.reason),
         }
     }
