@@ -1,21 +1,18 @@
-"""NsqdTCPClient against a server that says what a test wants, in the thread of the client under gevent."""
+"""What NsqdTCPClient sends and reads, against a server that says what a test wants."""
 
 from __future__ import annotations
 
-import errno
-import json
 import struct
 import time
-from typing import Any, Callable
+from typing import Callable
 
 import pytest
 from support import mode
-from support.peer import ERROR, HEARTBEAT, MESSAGE, OK, RESPONSE, Connection, Peer, frame, message_frame, scripted
+from support.peer import ERROR, HEARTBEAT, MESSAGE, OK, RESPONSE, Connection, connected, frame, message_frame, scripted
 from support.waiting import pause
 
-from gnsq import errors, states
+from gnsq import errors
 from gnsq.message import Message
-from gnsq.nsqd import NsqdTCPClient
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -23,12 +20,6 @@ pytestmark = [
 ]
 
 ID = b"%016d" % 1
-
-
-def connected(peer: Peer, **options: Any) -> NsqdTCPClient:
-    conn = NsqdTCPClient(peer.host, peer.port, **options)
-    conn.connect()
-    return conn
 
 
 @pytest.mark.parametrize(
@@ -150,123 +141,6 @@ def test_heartbeats_are_answered_though_nobody_reads_and_the_next_answer_is_not_
         conn.close_stream()
 
 
-def test_identify_returns_what_is_granted_or_none() -> None:
-    asked: dict[str, Any] = {}
-
-    def script(peer: Connection) -> None:
-        asked.update(peer.expect_identify())
-        peer.respond(json.dumps({"max_rdy_count": 1234, "version": "9"}).encode())
-        peer.expect_end()
-
-    with scripted(script) as peer:
-        conn = connected(peer, client_id="me", hostname="here.example", heartbeat_interval=12.5, sample_rate=7)
-        assert (conn.max_ready_count, conn.last_response) == (2500, None)
-        heard = []
-        conn.on_response.connect(lambda conn, response: heard.append(json.loads(response)), weak=False)
-        assert conn.identify() == {"max_rdy_count": 1234, "version": "9"}
-        assert heard == [{"max_rdy_count": 1234, "version": "9"}]
-        assert conn.max_ready_count == 1234
-        assert conn.last_response is not None
-        assert abs(time.time() - conn.last_response) < 30
-        conn.close_stream()
-    wanted = {
-        "client_id": "me",
-        "hostname": "here.example",
-        "heartbeat_interval": 12500,
-        "sample_rate": 7,
-        "output_buffer_size": 16384,
-        "output_buffer_timeout": 250,
-        "feature_negotiation": True,
-    }
-    assert {name: asked.get(name) for name in wanted} == wanted
-    assert asked["user_agent"].startswith("gnsq/")
-
-    def plain(peer: Connection) -> None:
-        peer.expect_identify()
-        peer.respond()
-        peer.expect_end()
-
-    with scripted(plain) as peer:
-        conn = connected(peer)
-        assert conn.identify() is None
-        assert conn.max_ready_count == 2500
-        conn.close_stream()
-
-
-def test_an_identify_that_is_refused_raises_and_closes() -> None:
-    def script(peer: Connection) -> None:
-        peer.expect_identify()
-        peer.error(b"E_BAD_BODY IDENTIFY why")
-        peer.expect_end()
-
-    with scripted(script) as peer:
-        conn = connected(peer)
-        told: list[object] = []
-        conn.on_error.connect(lambda conn, error: told.append(type(error)), weak=False)
-        conn.on_close.connect(lambda conn: told.append("closed"), weak=False)
-        with pytest.raises(errors.NSQBadBody, match="why"):
-            conn.identify()
-        assert told == [errors.NSQBadBody, "closed"]
-        assert not conn.is_connected
-
-
-def test_tls_that_is_declined_is_not_done_without() -> None:
-    def script(peer: Connection) -> None:
-        assert peer.expect_identify()["tls_v1"] is True
-        peer.respond(b'{"tls_v1": false}')
-        peer.expect_end()
-
-    with scripted(script) as peer:
-        conn = connected(peer, tls_v1=True)
-        with pytest.raises(errors.NSQException, match="tls_v1"):
-            conn.identify()
-        assert not conn.is_connected
-
-
-def test_auth_follows_identify_where_it_is_required() -> None:
-    def script(peer: Connection) -> None:
-        peer.expect_identify()
-        peer.respond(b'{"auth_required": true}')
-        peer.expect(b"AUTH\n\0\0\0\x06secret")
-        peer.respond(b'{"identity": "me", "permission_count": 3, "more": []}')
-        peer.expect_end()
-
-    with scripted(script) as peer:
-        conn = connected(peer, auth_secret="secret")
-        heard = []
-        conn.on_auth.connect(lambda conn, response: heard.append(response), weak=False)
-        assert conn.identify() == {"auth_required": True}
-        assert heard == [{"identity": "me", "permission_count": 3, "more": []}]
-        assert "secret" not in repr(conn)
-        conn.close_stream()
-
-
-def test_auth_is_refused_by_nsqd_or_for_want_of_a_secret() -> None:
-    def script(peer: Connection) -> None:
-        peer.expect_identify()
-        peer.respond(b'{"auth_required": true}')
-        peer.expect(b"AUTH\n\0\0\0\x03bad")
-        peer.error(b"E_UNAUTHORIZED AUTH no")
-        peer.expect_end()
-
-    with scripted(script) as peer:
-        conn = connected(peer, auth_secret=b"bad")
-        with pytest.raises(errors.NSQUnauthorized, match="AUTH no"):
-            conn.identify()
-        assert not conn.is_connected
-
-    def asking(peer: Connection) -> None:
-        peer.expect_identify()
-        peer.respond(b'{"auth_required": true}')
-        peer.expect_end()
-
-    with scripted(asking) as peer:
-        conn = connected(peer)
-        with pytest.raises(errors.NSQUnauthorized, match="auth_secret"):
-            conn.identify()
-        conn.close_stream()
-
-
 @pytest.mark.parametrize("code", sorted(errors.ERROR_CODES))
 def test_each_error_is_returned_and_closes_if_it_is_fatal(code: bytes) -> None:
     def script(peer: Connection) -> None:
@@ -314,34 +188,6 @@ def test_what_is_no_frame_raises_a_frame_error(data: bytes) -> None:
         assert not conn.is_connected
         with pytest.raises(errors.NSQSocketError):
             conn.read_response()
-
-
-@pytest.mark.parametrize("data", [b"", b"\0\0", frame(RESPONSE, b"half of it")[:-4]])
-def test_the_end_of_the_connection_raises_a_socket_error(data: bytes) -> None:
-    with scripted(lambda peer: peer.send(data)) as peer:
-        conn = connected(peer)
-        closed: list[object] = []
-        conn.on_close.connect(closed.append, weak=False)
-        with pytest.raises(errors.NSQSocketError) as raised:
-            conn.read_response()
-        assert isinstance(raised.value, OSError)
-        assert raised.value.errno == errno.ECONNRESET
-        assert (conn.state, closed) == (states.DISCONNECTED, [conn])
-
-
-def test_a_reset_raises_a_socket_error_from_listen() -> None:
-    def script(peer: Connection) -> None:
-        peer.respond(b"first")
-        # So that the client has it before the reset destroys it.
-        peer.expect(b"NOP\n")
-        peer.reset()
-
-    with scripted(script) as peer:
-        conn = connected(peer)
-        conn.on_response.connect(lambda conn, response: conn.nop(), weak=False)
-        with pytest.raises(errors.NSQSocketError):
-            conn.listen()
-        assert not conn.is_connected
 
 
 def test_messages_are_answered_through_their_connection() -> None:
@@ -402,90 +248,6 @@ def test_what_nobody_has_read_goes_back_and_what_is_in_hand_does_not(eventually:
         with pytest.raises(errors.NSQSocketError):
             message.finish()
         assert not message.has_responded()
-
-
-def test_listen_reads_until_a_receiver_closes() -> None:
-    def script(peer: Connection) -> None:
-        for number in range(1, 21):
-            peer.send(message_frame(number))
-        for number in range(1, 21):
-            peer.expect(b"FIN %016d\n" % number)
-        peer.expect_end()
-
-    with scripted(script) as peer:
-        conn = connected(peer)
-
-        def handle(conn: NsqdTCPClient, message: Message) -> None:
-            message.finish()
-            if message.id == b"%016d" % 20:
-                conn.close_stream()
-
-        conn.on_message.connect(handle)
-        conn.listen()
-        assert not conn.is_connected
-
-
-def test_close_stream_elsewhere_ends_a_blocked_reader_and_listener(spawn: Callable[..., Any]) -> None:
-    for read, raises in ((NsqdTCPClient.read_response, True), (NsqdTCPClient.listen, False)):
-        with scripted(Connection.expect_end) as peer:
-            conn = connected(peer)
-            reader = spawn(read, conn)
-            pause(0.2)
-            assert not reader.ended
-            conn.close_stream()
-            conn.close_stream()
-            if raises:
-                with pytest.raises(errors.NSQSocketError):
-                    reader.result()
-            else:
-                assert reader.result() is None
-
-
-def test_a_connection_is_made_once() -> None:
-    with scripted(Connection.expect_end) as peer:
-        conn = NsqdTCPClient(peer.host, peer.port)
-        for use in (conn.read_response, conn.nop, conn.identify, conn.auth):
-            with pytest.raises(errors.NSQSocketError) as raised:
-                use()
-            assert raised.value.errno == errno.ENOTCONN
-        conn.close_stream()
-        assert conn.state == states.INIT
-        conn.connect()
-        conn.connect()
-        assert conn.state == states.CONNECTED
-        conn.close_stream()
-        assert conn.state == states.DISCONNECTED
-        with pytest.raises(errors.NSQException, match="closed"):
-            conn.connect()
-        conn.listen()
-
-
-def test_a_refused_connection_raises_an_os_error_and_can_be_tried_again() -> None:
-    with scripted(Connection.expect_end) as peer:
-        free = peer.port
-        connected(peer).close_stream()
-    conn = NsqdTCPClient("127.0.0.1", free)
-    for _ in range(2):
-        with pytest.raises(errors.NSQSocketError) as raised:
-            conn.connect()
-        assert isinstance(raised.value, OSError)
-        assert raised.value.errno == errno.ECONNREFUSED
-        assert conn.state == states.INIT
-
-
-@pytest.mark.parametrize("address", ["::1", "[::1]"])
-def test_ipv6_addresses_work(address: str) -> None:
-    with scripted(Connection.expect_end, host="::1") as peer:
-        conn = NsqdTCPClient(address, peer.port)
-        conn.connect()
-        assert str(conn) == f"[::1]:{peer.port}"
-        conn.close_stream()
-
-
-def test_a_with_block_connects_and_closes() -> None:
-    with scripted(Connection.expect_end) as peer, NsqdTCPClient(peer.host, peer.port) as conn:
-        assert conn.is_connected
-    assert not conn.is_connected
 
 
 def test_a_sender_waits_for_a_server_that_is_slow_to_read() -> None:

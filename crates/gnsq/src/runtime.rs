@@ -17,7 +17,9 @@ pub enum Io {
     /// Nothing that the program does can delay heartbeats there: a handler may block its thread.
     Dedicated,
     /// On the runtime that builds the client. Saves two changes of thread a round trip, and relies on nobody
-    /// blocking that runtime's threads for long.
+    /// blocking that runtime's threads for long. On tokio's multi-threaded runtime a task is woken on the thread that
+    /// has its news, while the future of `block_on`, and so of `#[tokio::main]`, has a thread of its own: what
+    /// waits for many answers is better [spawned](tokio::spawn).
     Current,
     /// On a given runtime.
     Runtime(Handle),

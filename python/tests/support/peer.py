@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Callable
 
+from gnsq.nsqd import NsqdTCPClient
+
 from . import mode
 from .workers import Worker, spawn_worker
 
@@ -126,3 +128,10 @@ def scripted(script: Callable[[Connection], object], host: str = "127.0.0.1") ->
                 raise failure from cause
         raise
     peer.worker.result()
+
+
+def connected(peer: Peer, **options: Any) -> NsqdTCPClient:
+    """A client that is connected to the server."""
+    conn = NsqdTCPClient(peer.host, peer.port, **options)
+    conn.connect()
+    return conn

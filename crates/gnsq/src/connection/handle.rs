@@ -202,10 +202,7 @@ impl Handle {
         let first = ops.list.is_empty();
         ops.list.push(op);
         drop(ops);
-        // The driver empties the list whenever it runs, so only the first has to wake it.
-        if first && !(may_be_alone && self.send_here()) {
-            self.0.waker.wake();
-        }
+        self.have_done(first, may_be_alone);
         Ok(())
     }
 
@@ -216,15 +213,15 @@ impl Handle {
 
     /// Sends FIN.
     pub(crate) fn finish(&self, id: MessageId) -> Result<()> {
-        self.add_to(|list| list.finish(id))
+        self.add_finishes(1, |list| list.finish(id))
     }
 
     /// Sends FIN for each, with one wake-up.
     pub(crate) fn finish_all(&self, ids: &[MessageId]) -> Result<()> {
-        self.add_to(|list| list.finish_all(ids))
+        self.add_finishes(ids.len(), |list| list.finish_all(ids))
     }
 
-    fn add_to(&self, add: impl FnOnce(&mut OpList)) -> Result<()> {
+    fn add_finishes(&self, finishes: usize, add: impl FnOnce(&mut OpList)) -> Result<()> {
         let mut ops = self.ops();
         if ops.closed {
             drop(ops);
@@ -233,10 +230,17 @@ impl Handle {
         let first = ops.list.is_empty();
         add(&mut ops.list);
         drop(ops);
-        if first {
+        // Where more is in flight, its FIN may soon share the write.
+        self.have_done(first, self.in_flight() as usize == finishes);
+        Ok(())
+    }
+
+    /// Has the driver do what was added to its list, which it empties whenever it runs: only the `first` has to wake it.
+    /// What is likely to stay alone is sent at once, where that can be.
+    fn have_done(&self, first: bool, may_be_alone: bool) {
+        if first && !(may_be_alone && self.send_here()) {
             self.0.waker.wake();
         }
-        Ok(())
     }
 
     pub(crate) async fn identify(&self) -> Result<Bytes> {

@@ -1,4 +1,4 @@
-//! Where a connection's driver is: with its task, and for a moment with whoever has a lone publish.
+//! Where a connection's driver is: with its task, and for a moment with whoever has something to send that is alone.
 
 use std::fmt;
 use std::pin::Pin;
@@ -23,7 +23,7 @@ impl Handle {
         Drive(self.clone())
     }
 
-    /// Sends a lone publish on this thread: to wake another one, or only a task, would take longer than to send it.
+    /// Sends what is alone on this thread: to wake another one, or only a task, would take longer than to send it.
     /// Returns whether that left nothing to do for the driver's task.
     pub(super) fn send_here(&self) -> bool {
         let Ok(mut driver) = self.shared().seat.0.try_lock() else { return false };

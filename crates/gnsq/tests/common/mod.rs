@@ -6,6 +6,8 @@ use std::time::Duration;
 use gnsq::{ConnectionConfig, Consumer, ConsumerBuilder, NsqdTcpClient, Producer, ProducerBuilder, SignalStream};
 use gnsq_testkit::{DEADLINE, PeerConnection, ScriptedPeer, identify_reply};
 use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
 
 pub const ONE: &[u8; 16] = b"0000000000000001";
 pub const TWO: &[u8; 16] = b"0000000000000002";
@@ -97,6 +99,23 @@ pub async fn ready_with(peer: &ScriptedPeer, reply: &Value, ready: u32) -> PeerC
     let mut connection = subscribed_with(peer, reply).await;
     connection.expect_command(&format!("RDY {ready}")).await;
     connection
+}
+
+/// A runtime that does nothing unless it is [`running`].
+pub fn still() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("it can be made")
+}
+
+/// Has `io` run while `work` is done.
+pub fn running<T>(io: Runtime, work: impl FnOnce() -> T) -> (Runtime, T) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = std::thread::spawn(move || {
+        let _ = io.block_on(stopped);
+        io
+    });
+    let done = work();
+    drop(stop);
+    (running.join().expect("nothing on it panics"), done)
 }
 
 /// For what the clock brings, and no event announces.

@@ -8,6 +8,7 @@ mod connections;
 mod ends;
 mod flow;
 mod handlers;
+mod lone;
 mod shutdown;
 
 use std::time::Duration;

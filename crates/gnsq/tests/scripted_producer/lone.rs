@@ -14,10 +14,9 @@ use futures_util::future::join_all;
 use gnsq::{Address, Error, Io, Producer};
 use gnsq_testkit::{PeerConnection, ScriptedPeer};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
 
 use super::batching::messages;
-use super::common::{identified, producer, publishing, within};
+use super::common::{identified, producer, publishing, running, still, within};
 use super::{SHORT, body};
 
 /// A producer that has published one message alone. Its runtime, `io`, stands still.
@@ -46,22 +45,6 @@ impl Lone {
         });
         Self { io, others, producer, peer, connection }
     }
-}
-
-fn still() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
-}
-
-/// Has `io` run while `work` is done.
-fn running<T>(io: Runtime, work: impl FnOnce() -> T) -> (Runtime, T) {
-    let (stop, stopped) = oneshot::channel::<()>();
-    let running = thread::spawn(move || {
-        let _ = io.block_on(stopped);
-        io
-    });
-    let done = work();
-    drop(stop);
-    (running.join().unwrap(), done)
 }
 
 /// Begins it on this thread, outside of any runtime.

@@ -47,8 +47,9 @@ async fn take(options: &Options, consumer: Consumer, clock: Clock) {
 pub(super) async fn idle(options: &Options, threads: Threads) {
     let consumer = || super::consumer(options, threads).build().expect("the options are right");
     let consumers: Vec<_> = (0..options.count).map(|_| consumer()).collect();
-    for consumer in &consumers {
-        until(|| !consumer.handle().connections().is_empty()).await;
+    let handles: Vec<_> = consumers.iter().map(|consumer| consumer.handle().clone()).collect();
+    for handle in handles {
+        until(|| !handle.connections().is_empty()).await;
     }
     tokio::time::sleep(SETTLING).await;
     let clock = Clock::started();

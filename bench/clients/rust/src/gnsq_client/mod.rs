@@ -27,18 +27,22 @@ pub(crate) fn run(options: &Options, threads: Threads) {
         Threads::One => Builder::new_current_thread().enable_all().build(),
     };
     let runtime: Runtime = runtime.expect("threads can be started");
-    runtime.block_on(async {
-        match options.work {
-            Work::Publish => publish::each(options).await,
-            Work::Multipublish => publish::many(options).await,
-            Work::Consume => consume::run(options, threads).await,
-            Work::First => consume::first(options, threads).await,
-            Work::Idle => consume::idle(options, threads).await,
-            Work::RoundTrip => round_trip::run(options, threads).await,
-            Work::Latency => latency::run(options, threads).await,
-            Work::Pace => panic!("the socket loop does that"),
-        }
-    });
+    // As a task, which is woken on the thread that has its news: the future of `block_on` has a thread of its own.
+    let done = runtime.block_on(runtime.spawn(work(options.clone(), threads)));
+    done.expect("it does its work");
+}
+
+async fn work(options: Options, threads: Threads) {
+    match options.work {
+        Work::Publish => publish::each(&options).await,
+        Work::Multipublish => publish::many(&options).await,
+        Work::Consume => consume::run(&options, threads).await,
+        Work::First => consume::first(&options, threads).await,
+        Work::Idle => consume::idle(&options, threads).await,
+        Work::RoundTrip => round_trip::run(&options, threads).await,
+        Work::Latency => latency::run(&options, threads).await,
+        Work::Pace => panic!("the socket loop does that"),
+    }
 }
 
 fn consumer(options: &Options, threads: Threads) -> ConsumerBuilder {

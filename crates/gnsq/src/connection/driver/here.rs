@@ -1,4 +1,4 @@
-//! Sends a lone publish on the thread that has it.
+//! Sends a lone publish, or the FIN of all that is in flight, on the thread that has it.
 
 use std::time::Instant;
 
@@ -15,11 +15,11 @@ impl Driver {
             return false;
         }
         let now = Instant::now();
-        let are_publishes = self.do_ops(now);
+        let are_common = self.do_ops(now);
         self.send_due(now);
         let is_sent = self.write_here();
         self.publish_counts();
-        is_sent && are_publishes && self.next_timeout().is_none_or(|next| !self.is_early(next))
+        is_sent && are_common && self.next_timeout().is_none_or(|next| !self.is_early(next))
     }
 
     fn is_quiet(&mut self) -> bool {

@@ -14,7 +14,7 @@ use crate::connection::op::{Answer, Ask, Confirm, Failure, Op, Reply};
 use crate::connection::op_list::Asked;
 
 impl Driver {
-    /// Returns whether they were publishes only.
+    /// Returns whether they were publishes and finishes only.
     pub(super) fn do_ops(&mut self, now: Instant) -> bool {
         let mut ops = std::mem::take(&mut self.ops);
         self.handle.take_ops(&mut ops);
@@ -23,14 +23,11 @@ impl Driver {
             return true;
         }
         let in_flight = self.protocol.in_flight();
-        let mut are_publishes = true;
+        let mut are_common = true;
         ops.drain(|asked| match asked {
-            Asked::Finish(ids) => {
-                are_publishes = false;
-                self.finish(ids);
-            }
+            Asked::Finish(ids) => self.finish(ids),
             Asked::Other(op) => {
-                are_publishes &= matches!(op, Op::Publish(_));
+                are_common &= matches!(op, Op::Publish(_));
                 self.do_op(op, now);
             }
         });
@@ -44,7 +41,7 @@ impl Driver {
             self.window.on_answered(now, count(self.protocol.in_flight()));
         }
         self.send_ready();
-        are_publishes
+        are_common
     }
 
     fn finish(&mut self, ids: &[MessageId]) {

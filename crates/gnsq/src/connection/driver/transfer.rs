@@ -97,7 +97,7 @@ impl Driver {
             Poll::Ready(Ok(0)) if self.shut => Err(Error::Closed),
             Poll::Ready(Ok(0)) => Err(self.io_error(io::Error::new(io::ErrorKind::UnexpectedEof, "nsqd closed it"))),
             Poll::Ready(Ok(count)) => {
-                self.read_size.observe(count, room);
+                self.read_size.observe(count, room, self.tally.received);
                 Ok(Poll::Ready(()))
             }
             Poll::Ready(Err(error)) => Err(self.io_error(error)),
