@@ -22,8 +22,8 @@ use crate::publish::Promise;
 use crate::waiting::{Waitable, Waiters};
 
 /// Filled by Python's threads, emptied by the task: the first submission into an empty queue wakes it. A submission while
-/// nothing is outstanding is begun where it is made: that costs no wake-up. Its mutex is locked by Python with the GIL
-/// only, so that no fork can find it locked by a thread of Python.
+/// nothing is outstanding is begun where it is made, unless it is large: that costs no wake-up. Its mutex is locked by
+/// Python with the GIL only, so that no fork can find it locked by a thread of Python.
 pub(crate) struct Submissions {
     queue: Mutex<Queue>,
     waker: AtomicWaker,
@@ -91,7 +91,7 @@ impl Submissions {
         if queue.phase != Phase::Open {
             return false;
         }
-        let is_alone = queue.outstanding == 0;
+        let is_alone = queue.outstanding == 0 && job.size <= HERE_AT_MOST;
         queue.outstanding += 1;
         queue.bytes += job.size;
         if is_alone {
@@ -305,6 +305,9 @@ async fn publish(producer: Producer, job: Job) -> Done {
 
 /// How long nsqds may take to close their sides before the producer counts as closed.
 const TIME_TO_CLOSE: Duration = Duration::from_secs(1);
+
+/// A larger publish is written by the I/O thread: the others of Python would wait for the copy.
+const HERE_AT_MOST: usize = 64 * 1024;
 
 /// How many jobs the task keeps room for.
 const KEEP_JOBS: usize = 1024;
