@@ -190,7 +190,7 @@ ROUND_TRIPS = (
         "round-trip-low-load",
         "publish to handler, max_in_flight 2500, 100 messages/s",
         "round-trip",
-        {**_estimates(100, 100, 100, 100, 100, 100), "tokio-loop": 100, "tokio-task": 100},
+        _estimates(100, 100, 100, 100, 100, 100),
         {"max-in-flight": MAX_IN_FLIGHT, "rate": 100},
         count=200,
     ),
