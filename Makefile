@@ -78,7 +78,7 @@ fuzz: ## Feed made-up input to everything that reads what a stranger sent, FUZZ_
 doc: ## Build the documentation into target/doc
 	cargo doc --workspace --all-features --no-deps
 
-bench: tools ## Measure all clients beside one another, and the servers (half an hour; QUICK=1: 5 minutes), and write it into docs
+bench: tools ## Measure all clients beside one another, and the servers (half an hour; QUICK=1: 4 minutes), and write it into docs
 	bench/run
 
 bench-micro: ## Time the parts by themselves: codec, RDY plan, a message's way through the client
