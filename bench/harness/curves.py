@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import resource
 import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -74,8 +73,3 @@ def raise_limits() -> None:
     """Hundreds of nsqds have more sockets than a process may have by default."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def show(text: str) -> None:
-    """Says what is measured now."""
-    print(f"\r{text}\033[K", end="", file=sys.stderr, flush=True)

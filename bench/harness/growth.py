@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from . import bodies, chart, curves, places, program, server
 from .clients import GNSQ
 from .curves import Point
+from .progress import show
 from .server import Lost
 from .surroundings import Surroundings
 from .works import BODY
@@ -64,12 +65,12 @@ def run(rounds: int, seconds: float, surroundings: Surroundings) -> tuple[list[P
             surroundings.sample()
             for value in curve.values:
                 for line in curve.lines:
-                    curves.show(f"{turn + 1}/{rounds} {curve.name} {value}: {line[0]}")
+                    show(f"{turn + 1}/{rounds} {curve.name} {value}: {line[0]}")
                     try:
                         points.append(_once(curve, value, line, seconds))
                     except (Lost, OSError) as error:
                         failures.append(f"{curve.name} {value}, {line[0]}, round {turn + 1}: {error}")
-    curves.show("")
+    show()
     return points, failures
 
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from . import chart, curves, places, program, server
 from .clients import GNSQ, SOCKET_LOOP
 from .curves import Point
+from .progress import show
 from .server import Lost
 from .surroundings import Surroundings
 
@@ -39,11 +40,11 @@ def run(rounds: int, seconds: float, surroundings: Surroundings) -> tuple[list[P
     for turn in range(rounds):
         for rate in RATES:
             surroundings.sample()
-            curves.show(f"{turn + 1}/{rounds} latency: {rate or 'as many as go'} messages/s")
+            show(f"{turn + 1}/{rounds} latency: {rate or 'as many as go'} messages/s")
             jobs = [(nsqds, mode, rate) for nsqds in NSQDS for mode in MODES]
             with ThreadPoolExecutor(len(jobs) if 0 < rate <= _QUIET else 1) as pool:
                 list(pool.map(one, jobs))
-    curves.show("")
+    show()
     return points, failures
 
 

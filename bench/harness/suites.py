@@ -11,6 +11,7 @@ from functools import partial
 from . import clients, measure, works
 from .clients import Client
 from .measure import Run
+from .progress import show
 from .server import Lost, Server
 from .surroundings import Surroundings
 from .works import Work
@@ -52,7 +53,7 @@ class Suite:
                 run = measure.once(client, work, count, self.name, turn, start)
             except (Lost, OSError) as error:
                 failures.append(f"{work.name}, {client.title}, round {turn + 1}: {error}")
-                _progress()
+                show()
                 print(failures[-1], file=sys.stderr)
             else:
                 rates[client.key, work.name] = run.rate
@@ -67,26 +68,20 @@ class Suite:
                     continue
                 for client in order:
                     if client.key in work.estimates:
-                        _progress(f"{turn + 1}/{rounds} {work.name}: {client.title}")
+                        show(f"{turn + 1}/{rounds} {work.name}: {client.title}")
                         once(client, work, turn)
         for work in self.works:
             # All at once, each with an nsqd of its own: they don't disturb one another, having nothing to do.
             idlers = [client for client in self.clients if work.program == "idle" and client.key in work.estimates]
             if idlers:
-                _progress(work.name)
+                show(work.name)
                 with ThreadPoolExecutor(len(idlers)) as pool:
                     list(pool.map(lambda client: once(client, work, 0), idlers))  # noqa: B023
         if self.more is not None:
-            _progress("more of the " + self.name)
+            show("more of the " + self.name)
             runs += self.more(rounds)
-        _progress()
+        show()
         return runs, failures
-
-
-def _progress(text: str = "") -> None:
-    """On a terminal, what is being done, each in the place of the one before."""
-    if sys.stderr.isatty():
-        print(f"\r{text}\033[K", end="", file=sys.stderr, flush=True)
 
 
 CLIENTS = Suite("clients", works.WORKS, clients.WITH_FLOORS)
