@@ -59,16 +59,6 @@ impl Clock {
     }
 }
 
-/// The time of the whole machine, in nanoseconds: the same in all processes.
-pub(crate) fn machine_time() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    let (seconds, nanos) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
-    seconds * 1_000_000_000 + nanos
-}
-
-/// So many bytes it takes at the beginning of a body.
-pub(crate) const TIME: usize = 8;
-
 /// User and system time of all threads.
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);

@@ -9,6 +9,7 @@ mod gnsq_client;
 mod options;
 mod serve;
 mod socket_loop;
+mod stamp;
 mod tokio_loop;
 
 use std::process::ExitCode;

@@ -1,17 +1,17 @@
 //! Bare tokio sockets: what the runtime itself costs where one waits for an answer, whatever the client.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout_at;
 
 use crate::clock::Clock;
 use crate::options::{Options, Work};
 use crate::socket_loop::{HEAD, Input, MESSAGE, RESPONSE, WARM_UP, finish, publish, refused};
+use crate::stamp::{age, stamped};
 use crate::{CHANNEL, TOPIC};
 
 /// On the current thread, who publishes reads the answer too.
@@ -64,38 +64,20 @@ async fn run(options: &Options, mut publisher: Publisher, receiver: Option<Recei
         clock.stop();
         return clock.report(&[], 0);
     };
-    let epoch = Instant::now();
+    assert_eq!(options.rate, 0, "each is published when the one before was received");
     let mut latencies = Vec::with_capacity(options.count + WARM_UP);
     for number in 1..=WARM_UP {
-        publisher.publish(&now(options, epoch)).await;
+        publisher.publish(&publish(TOPIC, &stamped(options))).await;
         receiver.receive(&mut latencies, number).await;
     }
     latencies.clear();
     let clock = Clock::started();
-    let began = tokio::time::Instant::now();
-    for number in 0..options.count {
-        if let Some(period) = Duration::from_secs(1).checked_div(options.rate) {
-            let due = began + period * u32::try_from(number).expect("it is a small number");
-            // It only ends because the time is over.
-            let _ = timeout_at(due, receiver.receive(&mut latencies, usize::MAX)).await;
-        }
-        publisher.publish(&now(options, epoch)).await;
-        if options.rate == 0 {
-            receiver.receive(&mut latencies, number + 1).await;
-        }
+    for number in 1..=options.count {
+        publisher.publish(&publish(TOPIC, &stamped(options))).await;
+        receiver.receive(&mut latencies, number).await;
     }
-    receiver.receive(&mut latencies, options.count).await;
     clock.stop();
-    let latencies: Vec<_> = latencies.iter().map(|(sent, came)| (*came - epoch).saturating_sub(*sent)).collect();
     clock.report(&latencies, WARM_UP);
-}
-
-/// A command with the time in its body.
-fn now(options: &Options, epoch: Instant) -> Vec<u8> {
-    let mut body = options.bodies[0].to_vec();
-    let now = u64::try_from(epoch.elapsed().as_nanos()).expect("it is a short time");
-    body[..8].copy_from_slice(&now.to_be_bytes());
-    publish(TOPIC, &body)
 }
 
 async fn connect(address: SocketAddr, commands: &str) -> TcpStream {
@@ -160,17 +142,14 @@ impl Publisher {
     }
 }
 
-/// When a message was sent, after the epoch, and when it came.
-type Times = (Duration, Instant);
-
 enum Receiver {
     Direct(Box<Subscription>),
-    Task(mpsc::Receiver<Times>),
+    Task(mpsc::Receiver<Duration>),
 }
 
 impl Receiver {
     /// Waits until there are so many.
-    async fn receive(&mut self, latencies: &mut Vec<Times>, count: usize) {
+    async fn receive(&mut self, latencies: &mut Vec<Duration>, count: usize) {
         while latencies.len() < count {
             match self {
                 Self::Direct(subscription) => latencies.extend(subscription.read().await),
@@ -187,21 +166,19 @@ struct Subscription {
 
 impl Subscription {
     /// Reads once, and finishes each message.
-    async fn read(&mut self) -> Vec<Times> {
+    async fn read(&mut self) -> Vec<Duration> {
         let read = self.socket.read(self.input.room()).await.expect("nsqd sends");
         assert!(read > 0, "nsqd closed the connection");
-        let came = Instant::now();
-        let (mut times, mut answers) = (Vec::new(), Vec::new());
+        let (mut latencies, mut answers) = (Vec::new(), Vec::new());
         self.input.take(read, |kind, data| match (kind, data) {
             (MESSAGE, message) => {
-                let sent = u64::from_be_bytes(*message[HEAD..].first_chunk().expect("it says when it was sent"));
-                times.push((Duration::from_nanos(sent), came));
+                latencies.push(age(&message[HEAD..]));
                 finish(&mut answers, message);
             }
             (RESPONSE, b"_heartbeat_") => answers.extend_from_slice(b"NOP\n"),
             _ => refused(data),
         });
         self.socket.write_all(&answers).await.expect("nsqd reads");
-        times
+        latencies
     }
 }

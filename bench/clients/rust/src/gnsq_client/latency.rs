@@ -7,8 +7,9 @@ use gnsq::Message;
 use hdrhistogram::Histogram;
 
 use super::{Threads, until};
-use crate::clock::{Clock, TIME, machine_time};
+use crate::clock::Clock;
 use crate::options::Options;
+use crate::stamp::age;
 
 /// Prints a line when it is ready, then consumes until a line on stdin says how many messages were sent and those have
 /// come.
@@ -20,8 +21,7 @@ pub(super) async fn run(options: &Options, threads: Threads) {
     let latencies = Arc::new(Mutex::new(latencies));
     let seen = latencies.clone();
     let running = tokio::spawn(consumer.run(move |message: Message| {
-        let sent = message.body().first_chunk::<TIME>().map_or(0, |time| u64::from_ne_bytes(*time));
-        let took = machine_time().saturating_sub(sent) / 1000;
+        let took = u64::try_from(age(message.body()).as_micros()).unwrap_or(u64::MAX);
         seen.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(took);
         std::future::ready(Ok::<_, io::Error>(()))
     }));

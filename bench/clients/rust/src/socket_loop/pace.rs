@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use super::publish::publish;
 use super::{Clock, Input, RESPONSE, connect, refused};
 use crate::TOPIC;
-use crate::clock::{TIME, machine_time};
 use crate::options::Options;
+use crate::stamp::stamp;
 
 /// To the nsqds in turn, for as long as the options say. What nsqd is too slow for is left out, and the count that was
 /// sent is printed.
@@ -32,7 +32,7 @@ pub(super) fn run(options: &Options) {
     while began.elapsed() < options.lasts {
         let now = began.elapsed();
         while due <= now && sent - answered.load(Ordering::Acquire) < OUTSTANDING {
-            body[..TIME].copy_from_slice(&machine_time().to_ne_bytes());
+            stamp(&mut body);
             let index = usize::try_from(sent).unwrap_or(0) % outputs.len();
             outputs[index].extend(publish(TOPIC, &body));
             sent += 1;

@@ -8,12 +8,13 @@ use super::publish::{answered, publish};
 use super::{Clock, HEAD, Input, MESSAGE, RESPONSE, connect, finish, refused, subscribe};
 use crate::TOPIC;
 use crate::options::Options;
+use crate::stamp::{age, stamped};
 
 pub(super) fn run(options: &Options) {
     let mut producer = connect(options.address());
     let mut receiver = Receiver::new(options);
     for number in 1..=WARM_UP {
-        send(&mut producer, options, receiver.epoch);
+        send(&mut producer, options);
         receiver.receive(number);
     }
     receiver.latencies.clear();
@@ -24,7 +25,7 @@ pub(super) fn run(options: &Options) {
             let due = period * u32::try_from(number).expect("it is a small number");
             receiver.receive_until(began + due);
         }
-        send(&mut producer, options, receiver.epoch);
+        send(&mut producer, options);
         if options.rate == 0 {
             receiver.receive(number + 1);
         }
@@ -35,17 +36,13 @@ pub(super) fn run(options: &Options) {
 }
 
 /// Publishes a message that says when.
-fn send(producer: &mut TcpStream, options: &Options, epoch: Instant) {
-    let mut body = options.bodies[0].to_vec();
-    let now = u64::try_from(epoch.elapsed().as_nanos()).expect("it is a short time");
-    body[..8].copy_from_slice(&now.to_be_bytes());
-    answered(producer, &[publish(TOPIC, &body)], 1, 1);
+fn send(producer: &mut TcpStream, options: &Options) {
+    answered(producer, &[publish(TOPIC, &stamped(options))], 1, 1);
 }
 
 struct Receiver {
     socket: TcpStream,
     input: Input,
-    epoch: Instant,
     latencies: Vec<Duration>,
 }
 
@@ -54,7 +51,7 @@ impl Receiver {
         let mut socket = subscribe(options.address(), TOPIC);
         socket.write_all(format!("RDY {}\n", options.max_in_flight).as_bytes()).expect("nsqd reads");
         let input = Input::new(options.bodies[0].len());
-        Self { socket, input, epoch: Instant::now(), latencies: Vec::new() }
+        Self { socket, input, latencies: Vec::new() }
     }
 
     /// Waits until so many have come in all.
@@ -81,8 +78,7 @@ impl Receiver {
         let mut answers = Vec::new();
         let read = self.input.read(&self.socket, |kind, data| match (kind, data) {
             (MESSAGE, message) => {
-                let sent = u64::from_be_bytes(*message[HEAD..].first_chunk().expect("it says when it was sent"));
-                self.latencies.push(self.epoch.elapsed().saturating_sub(Duration::from_nanos(sent)));
+                self.latencies.push(age(&message[HEAD..]));
                 finish(&mut answers, message);
             }
             (RESPONSE, b"_heartbeat_") => answers.extend_from_slice(b"NOP\n"),
