@@ -12,7 +12,7 @@ from statistics import median
 from types import TracebackType
 
 from . import places
-from .server import TOPIC, Lost, create_channel, publish
+from .server import TOPIC, Lost, create, publish
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,15 @@ class EmbeddedServers(AbstractContextManager["EmbeddedServers"]):
         )
         lines = self._running.stdout or ()
         told = [line.split() for _, line in zip(range(2 * count), lines)]
-        self.tcp = [words[-1] for words in told if words[0] == "TCP:"]
-        if len(self.tcp) != count:
+        self.tcp, self._http = ([words[-1] for words in told if words[0] == kind] for kind in ("TCP:", "HTTP:"))
+        if not len(self.tcp) == len(self._http) == count:
             self._end()
             raise Lost("the embedded nsqds don't start")
 
     def fill(self, body: bytes, count: int) -> None:
         """Creates the channels, and publishes to each its part of the messages."""
-        for number, address in enumerate(self.tcp):
-            create_channel(address)
+        for number, (address, http) in enumerate(zip(self.tcp, self._http)):
+            create(http, TOPIC)
             share = count // len(self.tcp) + (number < count % len(self.tcp))
             publish(address, [TOPIC], itertools.repeat(body), share)
 

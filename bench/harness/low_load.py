@@ -85,7 +85,8 @@ def _once(nsqds: int, mode: str, rate: int, lasts: float) -> Point:
         addresses = [one.tcp for one in servers]
         options = {"low-latency": MODES[mode]}
         consumer = stack.enter_context(program.started(GNSQ.command, "latency", 0, addresses, options))
-        if not program.readable(consumer, program.LIMIT) or not consumer.stdout or not consumer.stdout.readline():
+        told = consumer.stdout.readline() if consumer.stdout and program.readable(consumer, program.LIMIT) else ""
+        if told.strip() != "ready":
             raise Lost("the consumer does not connect")
         began, before = time.monotonic(), [one.cpu_seconds() for one in servers]
         paced = {"rate": rate, "seconds": lasts}

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Callable
+from typing import Any, Callable
 
 from . import places, process
 
@@ -55,8 +55,7 @@ class Server:
         try:
             self.tcp, self._http = self._listening("TCP"), self._listening("HTTP")
             for topic in self.topics:
-                self._post(f"/topic/create?topic={topic}")
-                self._post(f"/channel/create?topic={topic}&channel={CHANNEL}")
+                create(self._http, topic)
         except BaseException:
             self.close()
             raise
@@ -131,9 +130,6 @@ class Server:
                 raise Lost(otherwise)
             time.sleep(0.002)
 
-    def _post(self, path: str) -> None:
-        urllib.request.urlopen(f"http://{self._http}{path}", data=b"", timeout=_PATIENCE).close()
-
     def _listening(self, kind: str) -> str:
         found: list[str] = []
 
@@ -147,9 +143,17 @@ class Server:
         return found[0]
 
 
+def create(http: str, topic: str) -> None:
+    """Creates a topic and its channel."""
+    for path in (f"/topic/create?topic={topic}", f"/channel/create?topic={topic}&channel={CHANNEL}"):
+        urllib.request.urlopen(f"http://{http}{path}", data=b"", timeout=_PATIENCE).close()
+
+
 def publish(address: str, topics: Sequence[str], bodies: Iterator[bytes], count: int) -> None:
     """Publishes so many messages to the topics in turn."""
-    with _connected(address) as stream:
+    host, port = address.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=_PATIENCE) as stream:
+        stream.sendall(b"  V2")
         answers = stream.makefile("rb")
         left, turn = count, 0
         while left:
@@ -162,29 +166,11 @@ def publish(address: str, topics: Sequence[str], bodies: Iterator[bytes], count:
                 size += len(batch[-1])
             head = f"MPUB {topics[turn % len(topics)]}\n".encode() + struct.pack(">II", size, len(batch))
             stream.sendall(b"".join((head, *batch)))
-            _expect_ok(answers)
+            answer = answers.read(10)
+            if answer[8:] != b"OK":
+                raise Lost(f"nsqd refuses: {answer!r}")
             left -= len(batch)
             turn += 1
-
-
-def create_channel(address: str) -> None:
-    """Subscribes once, where there is no HTTP."""
-    with _connected(address) as stream:
-        stream.sendall(f"SUB {TOPIC} {CHANNEL}\n".encode())
-        _expect_ok(stream.makefile("rb"))
-
-
-def _connected(address: str) -> socket.socket:
-    host, port = address.rsplit(":", 1)
-    stream = socket.create_connection((host, int(port)), timeout=_PATIENCE)
-    stream.sendall(b"  V2")
-    return stream
-
-
-def _expect_ok(answers: BinaryIO) -> None:
-    answer = answers.read(10)
-    if answer[8:] != b"OK":
-        raise Lost(f"nsqd refuses: {answer!r}")
 
 
 def nsqd(program: Path, *more: str, topics: int = 1) -> Server:
