@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 from support import mode
-from support.peer import Connection, connected, scripted
+from support.peer import ERROR, OK, RESPONSE, Connection, connected, frame, scripted
 
 from gnsq import errors
 
@@ -16,6 +16,17 @@ pytestmark = [
     pytest.mark.timeout(60),
     pytest.mark.skipif(mode.NAME == "asyncio", reason="asyncio has a client of its own"),
 ]
+
+
+def answering(answer: bytes) -> Callable[[Connection], None]:
+    """A server that answers IDENTIFY with this frame, and waits for the end."""
+
+    def script(peer: Connection) -> None:
+        peer.expect_identify()
+        peer.send(answer)
+        peer.expect_end()
+
+    return script
 
 
 def test_identify_returns_what_is_granted_or_none() -> None:
@@ -49,12 +60,7 @@ def test_identify_returns_what_is_granted_or_none() -> None:
     assert {name: asked.get(name) for name in wanted} == wanted
     assert asked["user_agent"].startswith("gnsq/")
 
-    def plain(peer: Connection) -> None:
-        peer.expect_identify()
-        peer.respond()
-        peer.expect_end()
-
-    with scripted(plain) as peer:
+    with scripted(answering(frame(RESPONSE, OK))) as peer:
         conn = connected(peer)
         assert conn.identify() is None
         assert conn.max_ready_count == 2500
@@ -62,12 +68,7 @@ def test_identify_returns_what_is_granted_or_none() -> None:
 
 
 def test_an_identify_that_is_refused_raises_and_closes() -> None:
-    def script(peer: Connection) -> None:
-        peer.expect_identify()
-        peer.error(b"E_BAD_BODY IDENTIFY why")
-        peer.expect_end()
-
-    with scripted(script) as peer:
+    with scripted(answering(frame(ERROR, b"E_BAD_BODY IDENTIFY why"))) as peer:
         conn = connected(peer)
         told: list[object] = []
         conn.on_error.connect(lambda conn, error: told.append(type(error)), weak=False)
@@ -123,12 +124,7 @@ def test_auth_is_refused_by_nsqd_or_for_want_of_a_secret() -> None:
             conn.identify()
         assert not conn.is_connected
 
-    def asking(peer: Connection) -> None:
-        peer.expect_identify()
-        peer.respond(b'{"auth_required": true}')
-        peer.expect_end()
-
-    with scripted(asking) as peer:
+    with scripted(answering(frame(RESPONSE, b'{"auth_required": true}'))) as peer:
         conn = connected(peer)
         with pytest.raises(errors.NSQUnauthorized, match="auth_secret"):
             conn.identify()
